@@ -1,0 +1,426 @@
+// LLM Mobile: the C API.
+//
+// Conventions
+//
+// 1. Every function that can fail returns llmm_status. Codes are never renumbered. The text that explains the
+//    last failure on the calling thread is llmm_last_error().
+// 2. Nothing a caller can pass aborts the process or lets a C++ exception out: wrong sizes, unknown token ids,
+//    broken files, bad JSON and exhausted memory are status codes.
+// 3. Out parameters come last and are written only on LLMM_OK, except where a declaration says otherwise.
+// 4. Structs begin with struct_size, set by the caller to sizeof. A shorter struct comes from an older caller: the
+//    missing fields take their defaults. A longer one is accepted only if the surplus bytes are zero. The
+//    llmm_*_init functions fill in struct_size and the defaults.
+// 5. Text is UTF-8 with a length in bytes. Text that goes in need not end with a zero byte unless it is a path.
+//    Invalid UTF-8 is LLMM_ERR_ENCODING. Text that comes out is valid UTF-8: a character never comes in pieces.
+// 6. Variable-sized results are llmm_buffer objects that the caller frees.
+// 7. Requests and reports that are off the token path travel as JSON; unknown keys are errors that name the key.
+// 8. Times are microseconds (_us), sizes are bytes (_bytes), counts of tokens are int32_t.
+//
+// Threads: a model may be used by any number of threads and sessions at once. A session takes one call at a time:
+// a second one gets LLMM_ERR_BUSY and changes nothing. llmm_session_cancel and llmm_session_set_threads may run
+// beside any call. Sessions keep their model alive, so handles may be closed in any order.
+#ifndef LLM_MOBILE_H
+#define LLM_MOBILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef LLMM_API
+#  if defined(_WIN32)
+#    define LLMM_API
+#  else
+#    define LLMM_API __attribute__((visibility("default")))
+#  endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Version of this interface. It grows with every incompatible change; a binding refuses a library whose
+// llmm_abi_version() differs from the one it was generated from.
+#define LLMM_ABI_VERSION 1
+
+// ---------------------------------------------------------------------------------------------------------------
+// Status codes and errors
+// ---------------------------------------------------------------------------------------------------------------
+
+typedef enum llmm_status {
+    LLMM_OK                    = 0,
+    LLMM_ERR_INVALID_ARGUMENT  = 1,   // a null handle, a wrong struct_size, a value that makes no sense
+    LLMM_ERR_RANGE             = 2,   // a number outside its range; the text gives the value and the range
+    LLMM_ERR_OUT_OF_MEMORY     = 3,
+    LLMM_ERR_IO                = 4,   // open, read, write or rename failed; the text has the system's reason
+    LLMM_ERR_MODEL_NOT_FOUND   = 5,   // no file at the path, or a directory
+    LLMM_ERR_MODEL_INVALID     = 6,   // not a GGUF file, truncated, or inconsistent
+    LLMM_ERR_MODEL_UNSUPPORTED = 7,   // a sound GGUF whose architecture, version or type this build cannot run
+    LLMM_ERR_CONTEXT_FULL      = 8,   // the tokens do not fit the context; the text gives both lengths
+    LLMM_ERR_CANCELLED         = 9,   // llmm_session_cancel or a callback stopped the call
+    LLMM_ERR_BUSY              = 10,  // another call is running on this session
+    LLMM_ERR_ENCODING          = 11,  // text is not valid UTF-8
+    LLMM_ERR_JSON              = 12,  // malformed JSON, an unknown key or a wrong type; the text gives the path
+    LLMM_ERR_TEMPLATE          = 13,  // the chat template is missing or fails on these messages
+    LLMM_ERR_GRAMMAR           = 14,  // the grammar or JSON schema does not compile
+    LLMM_ERR_STATE_INVALID     = 15,  // a session file is truncated, corrupt or of an unknown version
+    LLMM_ERR_STATE_MISMATCH    = 16,  // a sound session file of another model or a larger context
+    LLMM_ERR_ADAPTER_INVALID   = 17,  // a LoRA adapter that is broken or made for another model
+    LLMM_ERR_NOT_AVAILABLE     = 18,  // the model or this build cannot do that
+    LLMM_ERR_NO_BACKEND        = 19,  // no compute back end fits this CPU
+    LLMM_ERR_NO_LOGITS         = 20,  // nothing has been evaluated yet, so there is nothing to read or sample
+    LLMM_ERR_INTERNAL          = 21   // a fault of ours or of llama.cpp; please report it
+} llmm_status;
+
+// Stable upper-case name of a status without prefix, such as "CONTEXT_FULL"; "UNKNOWN" for other numbers.
+LLMM_API const char * llmm_status_name(int32_t status);
+
+// Text of the last failure on this thread, "" if there was none. Valid until the next call on this thread.
+LLMM_API const char * llmm_last_error(void);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Process
+// ---------------------------------------------------------------------------------------------------------------
+
+LLMM_API uint32_t llmm_abi_version(void);
+
+// JSON: {"version","abi","llama_cpp":{"version","tree","patches"},"compiler","build_type"}. Static storage.
+LLMM_API const char * llmm_build_info(void);
+
+// JSON: {"cpu","physical_cores","logical_cores","features"} of the machine at hand. Static storage.
+LLMM_API const char * llmm_system_info(void);
+
+// Resident memory of this process now and at its peak, in bytes; 0 where the system does not tell.
+LLMM_API llmm_status llmm_process_memory(uint64_t * rss_bytes, uint64_t * peak_rss_bytes);
+
+typedef enum llmm_log_level {
+    LLMM_LOG_DEBUG = 1,
+    LLMM_LOG_INFO  = 2,
+    LLMM_LOG_WARN  = 3,
+    LLMM_LOG_ERROR = 4,
+    LLMM_LOG_OFF   = 5
+} llmm_log_level;
+
+// Receives one complete line without its newline. May be called from any thread, never concurrently with itself.
+// It must not call back into this library.
+typedef void (*llmm_log_cb)(int32_t level, const char * text, void * user_data);
+
+// Routes messages of level `level` and above, ours and llama.cpp's, to cb. Process-wide; nothing is printed
+// before the first call. cb == NULL or LLMM_LOG_OFF silences. When the call returns, the former callback is no
+// longer running and never will be again.
+LLMM_API llmm_status llmm_log_set(int32_t level, llmm_log_cb cb, void * user_data);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Buffers
+// ---------------------------------------------------------------------------------------------------------------
+
+typedef struct llmm_buffer llmm_buffer;                     // an owned, immutable run of bytes
+
+LLMM_API const void * llmm_buffer_data(const llmm_buffer * buffer);        // text is followed by a zero byte
+LLMM_API size_t       llmm_buffer_size(const llmm_buffer * buffer);        // in bytes, without that zero
+LLMM_API void         llmm_buffer_free(llmm_buffer * buffer);              // NULL is fine
+
+// ---------------------------------------------------------------------------------------------------------------
+// Models
+// ---------------------------------------------------------------------------------------------------------------
+
+typedef struct llmm_model   llmm_model;     // weights and vocabulary; shareable between sessions and threads
+typedef struct llmm_adapter llmm_adapter;   // a LoRA adapter of one model
+typedef struct llmm_sampler llmm_sampler;   // turns logits into tokens; state of one generation
+typedef struct llmm_session llmm_session;   // one conversation
+
+// Progress in [0, 1] of loading or prefill. Return 0 to go on, anything else to cancel.
+typedef int32_t (*llmm_progress_cb)(float progress, void * user_data);
+
+typedef struct llmm_model_params {
+    uint32_t         struct_size;
+    int32_t          use_mmap;         // 1 (default): map the file; 0: read it into memory
+    int32_t          use_mlock;        // 0 (default); 1: keep the weights from being swapped out
+    int32_t          check_tensors;    // 0 (default); 1: look for NaN and infinities while loading
+    int32_t          vocab_only;       // 0 (default); 1: vocabulary and metadata only, sessions cannot be created
+    int32_t          repack;           // 1 (default): repack weights for the CPU's matrix kernels; costs memory
+    llmm_progress_cb progress;         // NULL (default): none
+    void *           progress_data;
+} llmm_model_params;
+
+LLMM_API void llmm_model_params_init(llmm_model_params * params);
+
+// Loads a GGUF file; of a split model, name the first part. params may be NULL for the defaults. The path is
+// UTF-8 and ends with a zero byte.
+//
+// LLMM_ERR_MODEL_NOT_FOUND, _MODEL_INVALID, _MODEL_UNSUPPORTED, _OUT_OF_MEMORY, _CANCELLED: nothing is kept.
+LLMM_API llmm_status llmm_model_open(const char * path, const llmm_model_params * params, llmm_model ** out);
+
+// Gives up the caller's reference. The weights go when the last session and adapter of the model are closed.
+LLMM_API void llmm_model_close(llmm_model * model);
+
+// JSON: {"architecture","name","description","license","parameters","size_bytes","quantization",
+//  "context_train","embedding","layers","heads","heads_kv","head_dim_k","head_dim_v","vocabulary",
+//  "sliding_window","recurrent","hybrid","encoder","decoder","rope_type","bos","eos","add_bos","add_eos",
+//  "chat_template","fingerprint"}. Unknown or absent values are null.
+LLMM_API llmm_status llmm_model_info(const llmm_model * model, llmm_buffer ** out);
+
+// Facts of a GGUF file read from its header alone, without loading weights. JSON: {"version","size_bytes",
+//  "data_offset","tensor_count","parameters","types":{"Q4_1":{"tensors","bytes"}},"metadata":{key:value},
+//  "tensors":[{"name","type","shape","bytes"}]}. Arrays of more than 16 elements in the metadata are given as
+//  {"type","length"}.
+LLMM_API llmm_status llmm_gguf_inspect(const char * path, llmm_buffer ** out);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Text
+// ---------------------------------------------------------------------------------------------------------------
+
+// Tokens of a text. add_special: 1 adds what the model wants around a text (BOS, EOS); parse_special: 1 turns
+// the text of control tokens such as <|im_start|> into those tokens: use it for templates, never for user input.
+// The buffer holds int32_t token ids.
+LLMM_API llmm_status llmm_tokenize(const llmm_model * model, const char * text, size_t text_bytes,
+                                   int32_t add_special, int32_t parse_special, llmm_buffer ** out);
+
+// Text of tokens. special: 1 writes control tokens as text, 0 leaves them out. Bytes that do not form a
+// character become U+FFFD. LLMM_ERR_RANGE: a token id is not in the vocabulary.
+LLMM_API llmm_status llmm_detokenize(const llmm_model * model, const int32_t * tokens, int32_t n_tokens,
+                                     int32_t special, llmm_buffer ** out);
+
+// Renders a conversation with the model's own chat template through llama.cpp's Jinja engine.
+// Request, JSON: {"messages":[{"role","content",...}],"tools":[...],"add_generation_prompt":true,
+//  "template":null,"kwargs":{}}, messages and tools in OpenAI's form. "template" replaces the model's own.
+// The result is the prompt as text; tokenise it with parse_special = 1, and with add_special = 1 (a BOS that the
+// template writes itself has been taken off the front of the text).
+LLMM_API llmm_status llmm_chat_render(const llmm_model * model, const char * request, size_t request_bytes,
+                                      llmm_buffer ** out);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Adapters
+// ---------------------------------------------------------------------------------------------------------------
+
+// Loads a LoRA adapter (GGUF) for this model.
+// LLMM_ERR_MODEL_NOT_FOUND: no file at the path. LLMM_ERR_ADAPTER_INVALID: broken, or made for another model.
+LLMM_API llmm_status llmm_adapter_open(llmm_model * model, const char * path, llmm_adapter ** out);
+LLMM_API void        llmm_adapter_close(llmm_adapter * adapter);  // sessions that use it keep it alive
+
+// ---------------------------------------------------------------------------------------------------------------
+// Sampling
+// ---------------------------------------------------------------------------------------------------------------
+
+// Options, JSON, all optional (default; range):
+//   temperature (0.8; >= 0, 0 is greedy), top_k (40; 0 = all), top_p (0.95; 0..1), min_p (0.05; 0..1),
+//   typical_p (1; 0..1), repeat_penalty (1; > 0), frequency_penalty (0), presence_penalty (0),
+//   penalty_last_n (64; -1 = the whole context), dry_multiplier (0; >= 0), dry_base (1.75; >= 1),
+//   dry_allowed_length (2), dry_penalty_last_n (-1 = the whole context), dry_sequence_breakers (["\n",":","\"","*"]),
+//   mirostat (0; 0, 1 or 2), mirostat_tau (5), mirostat_eta (0.1),
+//   seed (none: drawn from the system; 0..4294967295),
+//   logit_bias ([]; [{"token":id,"bias":x}], null as bias forbids the token),
+//   grammar (none; GBNF), json_schema (none; an object; not together with grammar),
+//   ignore_eos (false), stop ([]; strings that end the generation and are not part of the text)
+// options may be NULL for the defaults.
+// LLMM_ERR_JSON, _RANGE, _GRAMMAR: nothing is created.
+LLMM_API llmm_status llmm_sampler_new(llmm_model * model, const char * options, size_t options_bytes,
+                                      llmm_sampler ** out);
+LLMM_API void        llmm_sampler_free(llmm_sampler * sampler);
+
+// The seed in use: the one given, or the one that was drawn.
+LLMM_API uint32_t    llmm_sampler_seed(const llmm_sampler * sampler);
+
+// ---------------------------------------------------------------------------------------------------------------
+// Sessions
+// ---------------------------------------------------------------------------------------------------------------
+
+typedef enum llmm_flash_attention {
+    LLMM_FLASH_ATTENTION_AUTO = -1,
+    LLMM_FLASH_ATTENTION_OFF  = 0,
+    LLMM_FLASH_ATTENTION_ON   = 1
+} llmm_flash_attention;
+
+typedef struct llmm_session_params {
+    uint32_t struct_size;
+    int32_t  n_ctx;             // tokens the session can hold; 0 (default): the smaller of 4096 and what the model
+                                // was trained for. Rounded up to a multiple of 256.
+    int32_t  n_batch;           // tokens per prefill step, the granularity of progress and cancel; default 512
+    int32_t  n_threads;         // threads for decoding; 0 (default): physical cores
+    int32_t  n_threads_batch;   // threads for prefill; 0 (default): as n_threads
+    int32_t  flash_attention;   // llmm_flash_attention; default AUTO: as llama.cpp decides, so that results are its own.
+                                // On CPUs OFF decodes faster in long contexts and needs more work memory in prefill.
+} llmm_session_params;
+
+LLMM_API void llmm_session_params_init(llmm_session_params * params);
+
+// params may be NULL for the defaults. LLMM_ERR_RANGE names the field; LLMM_ERR_OUT_OF_MEMORY: nothing is kept.
+LLMM_API llmm_status llmm_session_new(llmm_model * model, const llmm_session_params * params, llmm_session ** out);
+
+// Frees the session. No call may be running on it: cancel first and wait for the call to return.
+LLMM_API void llmm_session_close(llmm_session * session);
+
+// Stops the call that is running on the session, within a graph node's time. It returns LLMM_ERR_CANCELLED, or
+// LLMM_OK with stop reason LLMM_STOP_CANCELLED from llmm_session_generate. With no call running it stops the next
+// one, so that a cancel is never lost to a race; llmm_session_cancel_reset withdraws it. Threads: any.
+LLMM_API void llmm_session_cancel(llmm_session * session);
+LLMM_API void llmm_session_cancel_reset(llmm_session * session);
+
+// Threads for decoding and prefill from the next step on; 0 leaves a value as it is. Threads: any.
+LLMM_API llmm_status llmm_session_set_threads(llmm_session * session, int32_t n_threads, int32_t n_threads_batch);
+
+// LoRA adapters in force from now on, with their scales; n = 0 removes all. The adapters must belong to the
+// session's model. Cached keys and values no longer fit, so the next call evaluates the history again.
+LLMM_API llmm_status llmm_session_set_adapters(llmm_session * session, llmm_adapter ** adapters,
+                                               const float * scales, int32_t n);
+
+// A session is a history of tokens. Keys and values of a prefix of it are in the cache; a token that was sampled
+// last is evaluated with the next step.
+
+LLMM_API int32_t llmm_session_n_tokens(const llmm_session * session);       // length of the history
+LLMM_API int32_t llmm_session_n_ctx(const llmm_session * session);          // tokens it can hold
+LLMM_API llmm_status llmm_session_tokens(const llmm_session * session, llmm_buffer ** out);   // int32_t ids
+
+// Appends tokens and evaluates them (prefill). progress may be NULL.
+//
+// LLMM_OK: the logits of the last token can be read or sampled.
+// LLMM_ERR_RANGE: a token id is not in the vocabulary; nothing has changed.
+// LLMM_ERR_CONTEXT_FULL: nothing has changed.
+// LLMM_ERR_CANCELLED: the history is what it was before the call.
+LLMM_API llmm_status llmm_session_eval(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                       llmm_progress_cb progress, void * progress_data);
+
+// Makes the history exactly these tokens: keeps the longest common prefix with what is there and evaluates the
+// rest. *n_reused (may be NULL) is the number of tokens that needed no evaluation. Errors as llmm_session_eval,
+// but LLMM_ERR_CANCELLED leaves the common prefix.
+LLMM_API llmm_status llmm_session_prefill(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                          llmm_progress_cb progress, void * progress_data, int32_t * n_reused);
+
+// Drops every token from position n_tokens on, as if it had never been evaluated.
+// LLMM_ERR_RANGE: n_tokens is negative or past the end; nothing has changed.
+LLMM_API llmm_status llmm_session_rewind(llmm_session * session, int32_t n_tokens);
+
+typedef struct llmm_token_result {
+    uint32_t struct_size;
+    int32_t  token;             // the sampled token, now the last of the history
+    int32_t  is_end;            // 1: the model ends its answer with this token
+    float    logprob;           // natural log of the model's probability of the token, before sampling
+} llmm_token_result;
+
+// One step: evaluates what is pending, samples a token from the last position and appends it. The first decode
+// with a sampler feeds it the history, so that penalties see the prompt.
+// LLMM_ERR_NO_LOGITS: the history is empty. LLMM_ERR_CONTEXT_FULL: nothing has changed.
+LLMM_API llmm_status llmm_session_decode(llmm_session * session, llmm_sampler * sampler, llmm_token_result * out);
+
+typedef struct llmm_token_batch {
+    int32_t         n_tokens;     // tokens since the last call; 0 at the end, when held-back text comes out
+    const int32_t * tokens;       // [n_tokens]
+    const float *   logprobs;     // [n_tokens], or NULL if not asked for
+    const int32_t * text_ends;    // [n_tokens] end of each token's text within text, in bytes
+    const char *    text;         // what can be shown now: whole characters, and no start of a stop string
+    int32_t         text_bytes;
+} llmm_token_batch;
+
+// Everything is valid during the call only. Return 0 to go on, anything else to stop the generation.
+typedef int32_t (*llmm_token_cb)(const llmm_token_batch * batch, void * user_data);
+
+typedef enum llmm_stop_reason {
+    LLMM_STOP_NONE         = 0,
+    LLMM_STOP_END          = 1,   // the model ended its answer
+    LLMM_STOP_MAX_TOKENS   = 2,
+    LLMM_STOP_STRING       = 3,   // a stop string appeared
+    LLMM_STOP_CONTEXT_FULL = 4,
+    LLMM_STOP_CANCELLED    = 5    // llmm_session_cancel, or the callback asked for it
+} llmm_stop_reason;
+
+typedef struct llmm_generate_params {
+    uint32_t      struct_size;
+    int32_t       max_tokens;       // -1: until the context is full; 0: nothing; default 256
+    int32_t       logprobs;         // 0 (default); 1: report the log-probability of each token (costs a softmax)
+    int32_t       batch_tokens;     // tokens per callback, 1 (default) to 64
+    llmm_token_cb on_tokens;        // NULL (default): none
+    void *        on_tokens_data;
+} llmm_generate_params;
+
+LLMM_API void llmm_generate_params_init(llmm_generate_params * params);
+
+typedef struct llmm_generate_result {
+    uint32_t struct_size;
+    int32_t  stop_reason;           // llmm_stop_reason
+    int32_t  n_tokens;              // tokens generated, the end token included
+} llmm_generate_result;
+
+// Samples until a stop reason. params may be NULL. The end token is part of the history but not of the text and
+// not of the callback's tokens. On any error the history keeps what was generated before it.
+LLMM_API llmm_status llmm_session_generate(llmm_session * session, llmm_sampler * sampler,
+                                           const llmm_generate_params * params, llmm_generate_result * out);
+
+// Logits of the last position, [vocabulary] f32. LLMM_ERR_RANGE: n is not the size of the vocabulary.
+LLMM_API llmm_status llmm_session_logits(llmm_session * session, float * out, int32_t n);
+
+// The k most probable next tokens with their natural-log probabilities, most probable first.
+LLMM_API llmm_status llmm_session_top_logprobs(llmm_session * session, int32_t k, int32_t * tokens, float * logprobs);
+
+typedef enum llmm_pooling {
+    LLMM_POOLING_MEAN = 1,
+    LLMM_POOLING_CLS  = 2,      // the first token
+    LLMM_POOLING_LAST = 3
+} llmm_pooling;
+
+// Embedding of a text given as tokens: final hidden states [n_tokens][embedding], pooled over the tokens, with
+// normalize = 1 scaled to Euclidean length 1. out is [embedding] f32 and n its length. The session's history is
+// cleared: keep a session of its own for embeddings.
+LLMM_API llmm_status llmm_session_embed(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                        int32_t pooling, int32_t normalize, float * out, int32_t n);
+
+typedef struct llmm_perplexity_params {
+    uint32_t         struct_size;
+    int32_t          n_ctx;           // window in tokens; 0 (default): the session's context
+    int32_t          n_chunks;        // windows to score; -1 (default): all that fit
+    const char *     save_path;       // NULL (default); else the log-probabilities of every scored token go there
+    const char *     against_path;    // NULL (default); else compare with such a file
+    llmm_progress_cb progress;        // NULL (default); called after each step
+    void *           progress_data;
+} llmm_perplexity_params;
+
+LLMM_API void llmm_perplexity_params_init(llmm_perplexity_params * params);
+
+typedef struct llmm_perplexity_result {
+    uint32_t struct_size;
+    int32_t  n_scored;                // scored tokens
+    double   perplexity;
+    double   stderr_;                 // standard error of the perplexity
+    double   kl_mean;                 // KL(base || this) in nats, NaN without against_path
+    double   kl_p99;
+    double   top1_agreement;          // share of positions with the same most probable token, NaN without
+} llmm_perplexity_result;
+
+// Perplexity over tokens with the windows and the scoring of llama.cpp's perplexity tool: windows of n_ctx tokens
+// side by side, BOS in place of each window's first token where the model wants it, the second half of each window
+// scored. The session's history is cleared. LLMM_ERR_RANGE: fewer tokens than two windows hold.
+// save_path and against_path: docs/logprobs-format.md has the format.
+LLMM_API llmm_status llmm_session_perplexity(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                             const llmm_perplexity_params * params, llmm_perplexity_result * out);
+
+// Writes history, keys and values to a file (format: docs/session-format.md): to a temporary file beside it, synced
+// and renamed, so that the path holds the old file or the new one, never a part. LLMM_ERR_IO: disk full, no
+// permission; the old file is untouched.
+LLMM_API llmm_status llmm_session_save(llmm_session * session, const char * path);
+
+// Replaces the session's history by a saved one; continuing gives the same logits as the session that was saved.
+// LLMM_ERR_STATE_INVALID, _STATE_MISMATCH, _IO: the session is what it was before.
+LLMM_API llmm_status llmm_session_load(llmm_session * session, const char * path);
+
+typedef struct llmm_stats {
+    uint32_t struct_size;
+    int32_t  n_ctx;                   // tokens the session can hold
+    int32_t  n_tokens;                // length of the history
+    int32_t  n_threads;
+    int32_t  n_threads_batch;
+    int64_t  prompt_tokens;           // evaluated in prefill, since the session began or the last reset
+    int64_t  reused_tokens;           // taken from the cache by llmm_session_prefill instead
+    int64_t  generated_tokens;        // sampled
+    int64_t  prompt_us;               // time in prefill
+    int64_t  decode_us;               // time in evaluation of single tokens
+    int64_t  sample_us;               // time in sampling
+    uint64_t model_bytes;             // weights
+    uint64_t kv_bytes;                // key-value cache
+    uint64_t compute_bytes;           // work buffers
+} llmm_stats;
+
+LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);
+LLMM_API llmm_status llmm_session_stats_reset(llmm_session * session);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

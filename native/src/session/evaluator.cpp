@@ -1,0 +1,229 @@
+#include "evaluator.h"
+
+#include "assert_scope.h"
+#include "cpu_gate.h"
+#include "failure.h"
+#include "log.h"
+
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+
+#include <algorithm>
+#include <fstream>
+#include <utility>
+
+namespace llmm {
+
+namespace {
+
+// Worker threads wait for the next step with this many times 131,072 pauses before they sleep: a few milliseconds,
+// enough to bridge sampling between two tokens, and nothing once a session is idle. (ggml's own default is 50.)
+constexpr uint32_t poll_level = 1;
+
+uint64_t physical_memory_bytes() {
+    std::ifstream in("/proc/meminfo");
+    std::string key;
+    uint64_t kib = 0;
+    in >> key >> kib;
+    return key == "MemTotal:" ? kib * 1024 : UINT64_MAX;
+}
+
+// The cache at f16, in f64 so that no product overflows.
+double kv_estimate_bytes(const model & m, int32_t n_ctx) {
+    const double heads = std::max(1, llama_model_n_head(m.get()));
+    const double heads_kv = std::max(1, llama_model_n_head_kv(m.get()));
+    return 2.0 * 2.0 * n_ctx * llama_model_n_layer(m.get()) * llama_model_n_embd(m.get()) / heads * heads_kv;
+}
+
+// Functions of the CPU back end, found by name: with run-time dispatch it is a plug-in and cannot be linked.
+struct threadpool_api {
+    decltype(&ggml_threadpool_new) make;
+    decltype(&ggml_threadpool_free) free;
+
+    static const threadpool_api & get() {
+        static const threadpool_api api = [] {
+            ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
+            return threadpool_api{ (decltype(&ggml_threadpool_new)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new"),
+                                   (decltype(&ggml_threadpool_free)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free") };
+        }();
+        return api;
+    }
+};
+
+struct gate_turn {
+    int32_t n;
+    ~gate_turn() { cpu_gate::instance().leave(n); }
+};
+
+}  // namespace
+
+evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & params, evaluator_control & control)
+    : owner_(std::move(owner)), params_(params), control_(control) {
+    llama_model * m = owner_->get();
+    if (owner_->vocab_only()) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "the model was opened with its vocabulary only");
+    }
+    if (llama_model_has_encoder(m) && llama_model_has_decoder(m)) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "encoder-decoder models cannot hold a session");
+    }
+    if (llama_model_is_diffusion(m)) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "diffusion models cannot hold a session");
+    }
+    const double kv_bytes = kv_estimate_bytes(*owner_, params.n_ctx);
+    if (kv_bytes > (double) physical_memory_bytes()) {
+        fail(LLMM_ERR_OUT_OF_MEMORY, "a context of %d tokens needs about %.0f MB for keys and values; the machine has %.0f MB",
+             params.n_ctx, kv_bytes / 1e6, (double) physical_memory_bytes() / 1e6);
+    }
+
+    llama_context_params cp = llama_context_default_params();
+    cp.n_ctx = (uint32_t) params.n_ctx;
+    cp.n_batch = (uint32_t) params.n_batch;
+    cp.n_ubatch = (uint32_t) params.n_batch;
+    cp.n_seq_max = 1;
+    cp.n_outputs_max = (uint32_t) params.n_outputs;
+    cp.n_threads = control.n_threads;
+    cp.n_threads_batch = control.n_threads_batch;
+    cp.flash_attn_type = params.flash_attention;
+    cp.embeddings = params.embeddings;
+    if (params.embeddings) {
+        cp.pooling_type = LLAMA_POOLING_TYPE_NONE;             // each token's own hidden state; pooling is ours
+    }
+    cp.abort_callback = [](void * data) { return static_cast<evaluator_control *>(data)->cancel.load(std::memory_order_relaxed); };
+    cp.abort_callback_data = &control;
+    cp.no_perf = true;
+
+    error_capture errors;
+    {
+        std::lock_guard<std::mutex> lock(owner_->adapters_mutex());
+        const assert_scope asserts(LLMM_ERR_MODEL_INVALID);    // builds the graphs of a model that may contradict itself
+        context_ = llama_init_from_model(m, cp);
+    }
+    if (!context_) {
+        fail(LLMM_ERR_OUT_OF_MEMORY, "cannot create a context of %d tokens: %s", params.n_ctx,
+             errors.reason("not enough memory").c_str());
+    }
+    encoder_only_ = llama_model_has_encoder(m);
+    batch_ = llama_batch_init(params.n_batch, 0, 1);
+}
+
+evaluator::~evaluator() {
+    llama_batch_free(batch_);
+    if (pool_) {
+        llama_detach_threadpool(context_);
+    }
+    llama_free(context_);
+    if (pool_) {
+        threadpool_api::get().free(pool_);
+    }
+    free_retired_pools();
+}
+
+void evaluator::free_retired_pools() {
+    for (ggml_threadpool * pool : retired_pools_) {
+        threadpool_api::get().free(pool);
+    }
+    retired_pools_.clear();
+}
+
+void evaluator::apply_threads() {
+    const int32_t n = control_.n_threads, n_batch = control_.n_threads_batch;
+    const int32_t want = std::max(n, n_batch);
+    if (want != pool_threads_) {
+        ggml_threadpool_params tp = ggml_threadpool_params_default(want);
+        tp.poll = poll_level;
+        ggml_threadpool * pool = threadpool_api::get().make(&tp);
+        if (!pool) {
+            fail(LLMM_ERR_OUT_OF_MEMORY, "cannot start %d threads", want);
+        }
+        llama_attach_threadpool(context_, pool, pool);
+        if (pool_) {
+            retired_pools_.push_back(pool_);
+        }
+        pool_ = pool;
+        pool_threads_ = want;
+    }
+    if (n != set_threads_ || n_batch != set_threads_batch_) {
+        llama_set_n_threads(context_, n, n_batch);
+        set_threads_ = n;
+        set_threads_batch_ = n_batch;
+    }
+}
+
+void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from) {
+    const bool is_batch = tokens.size() > 1;
+    apply_threads();
+    const auto cancelled = [this] { return control_.cancel.load(std::memory_order_relaxed); };
+    const int32_t cores = is_batch ? set_threads_batch_ : set_threads_;
+    if (!cpu_gate::instance().enter(cores, cancelled)) {
+        fail(LLMM_ERR_CANCELLED, "cancelled");
+    }
+    const gate_turn turn{ cores };
+
+    batch_.n_tokens = (int32_t) tokens.size();
+    for (size_t i = 0; i < tokens.size(); i++) {
+        batch_.token[i] = tokens[i];
+        batch_.pos[i] = position + (int32_t) i;
+        batch_.n_seq_id[i] = 1;
+        batch_.seq_id[i][0] = 0;
+        batch_.logits[i] = wanted == outputs::from ? i >= from : wanted == outputs::last && i + 1 == tokens.size();
+    }
+    // The first step sizes the graphs anew, for which llama.cpp looks at all adapters of the model.
+    std::unique_lock<std::mutex> adapters(owner_->adapters_mutex(), std::defer_lock);
+    if (!ran_) {
+        adapters.lock();
+    }
+    error_capture errors;
+    const int32_t rc = encoder_only_ ? llama_encode(context_, batch_) : llama_decode(context_, batch_);
+    if (rc == 0) {
+        ran_ = true;
+        free_retired_pools();                 // this step has computed with the new one
+    }
+    if (rc == 2 || (rc != 0 && cancelled())) {
+        fail(LLMM_ERR_CANCELLED, "cancelled");
+    }
+    if (rc == 1) {
+        fail(LLMM_ERR_CONTEXT_FULL, "no room in the key-value cache for %zu tokens at position %d", tokens.size(), position);
+    }
+    if (rc != 0) {
+        fail(rc == -2 ? LLMM_ERR_OUT_OF_MEMORY : LLMM_ERR_INTERNAL, "evaluation failed (%d): %s", rc,
+             errors.reason("llama.cpp gave no reason").c_str());
+    }
+}
+
+const float * evaluator::logits(int32_t index) const {
+    const float * row = llama_get_logits_ith(context_, index);
+    if (!row) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "this model gives no logits");
+    }
+    return row;
+}
+
+const float * evaluator::embedding(int32_t index) const {
+    const float * row = llama_get_embeddings_ith(context_, index);
+    if (!row) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "this model gives no embeddings");
+    }
+    return row;
+}
+
+bool evaluator::cut(int32_t position) {
+    llama_memory_t memory = llama_get_memory(context_);
+    if (!memory) {
+        return position == 0;                 // an encoder keeps nothing between calls
+    }
+    bool intact = llama_memory_seq_rm(memory, 0, position, -1);
+    if (intact && position > 0) {
+        // A sliding-window cache reuses the cells of tokens that left the window. After a cut the next token sees
+        // the window before `position`, which may reach back to cells that are gone.
+        const int32_t window = llama_model_n_swa(owner_->get());
+        const llama_pos oldest = llama_memory_seq_pos_min(memory, 0);
+        const llama_pos newest = llama_memory_seq_pos_max(memory, 0);
+        intact = newest == position - 1 && (window <= 0 || oldest <= std::max(0, position - window));
+    }
+    if (!intact) {
+        llama_memory_clear(memory, false);
+    }
+    return intact || position == 0;
+}
+
+}  // namespace llmm

@@ -1,0 +1,84 @@
+// Runs tokens through a llama_context: owns the context and its thread pool, takes its turn on the processor's cores,
+// and can be stopped from another thread within a graph node's time.
+#pragma once
+
+#include "llama/memory_report.h"
+#include "model.h"
+#include "span.h"
+
+#include "llama.h"
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+struct ggml_threadpool;
+
+namespace llmm {
+
+// What the result of a step is wanted for.
+enum class outputs {
+    none,     // keys and values only
+    last,     // logits of the last token
+    from,     // logits of all tokens from an index on
+};
+
+struct evaluator_params {
+    int32_t n_ctx = 0;
+    int32_t n_batch = 0;
+    int32_t n_outputs = 1;                // most outputs of one step
+    bool embeddings = false;              // hidden states beside the logits
+    llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
+};
+
+// Threads in force and the wish to stop; shared with the threads that may change them while a step runs.
+struct evaluator_control {
+    std::atomic<int32_t> n_threads{ 1 };
+    std::atomic<int32_t> n_threads_batch{ 1 };
+    std::atomic<bool> cancel{ false };
+};
+
+class evaluator {
+public:
+    // Throws OUT_OF_MEMORY, NOT_AVAILABLE. control outlives the evaluator.
+    evaluator(std::shared_ptr<model> owner, const evaluator_params & params, evaluator_control & control);
+    ~evaluator();
+    evaluator(const evaluator &) = delete;
+    evaluator & operator=(const evaluator &) = delete;
+
+    const evaluator_params & params() const { return params_; }
+    llama_context * get() const { return context_; }
+
+    // Evaluates at most n_batch tokens at positions [position, position + n) of sequence 0. `from` is the first index
+    // with an output for outputs::from. Throws CANCELLED, OUT_OF_MEMORY, INTERNAL: the cache may then hold a part of
+    // the tokens, and the caller cuts it.
+    void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
+
+    const float * logits(int32_t index) const;        // index within the last batch; -1: the last output
+    const float * embedding(int32_t index) const;
+
+    // Forgets keys and values from `position` on. False if what is left cannot be continued (a sliding window that
+    // has moved past, a recurrent state): then nothing is left.
+    bool cut(int32_t position);
+
+    memory_report memory() const { return report_memory(context_); }
+
+private:
+    void apply_threads();
+    void free_retired_pools();
+
+    std::shared_ptr<model> owner_;
+    evaluator_params params_;
+    evaluator_control & control_;
+    llama_context * context_ = nullptr;
+    ggml_threadpool * pool_ = nullptr;
+    // Former pools. The back end keeps pointing to the one it computed with last until it computes with another.
+    std::vector<ggml_threadpool *> retired_pools_;
+    int32_t pool_threads_ = 0;
+    int32_t set_threads_ = 0, set_threads_batch_ = 0;
+    bool encoder_only_ = false;
+    bool ran_ = false;
+    llama_batch batch_{};
+};
+
+}  // namespace llmm

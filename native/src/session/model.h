@@ -1,0 +1,59 @@
+// A loaded model: weights, vocabulary and the facts about it. Immutable after load, so any thread may use it.
+#pragma once
+
+#include "gguf_file.h"
+#include "llm_mobile.h"
+#include "span.h"
+
+#include "llama.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace llmm {
+
+class model {
+public:
+    // Throws what llmm_model_open documents.
+    static std::shared_ptr<model> open(const std::string & path, const llmm_model_params & params);
+
+    ~model();
+    model(const model &) = delete;
+    model & operator=(const model &) = delete;
+
+    llama_model * get() const { return llama_; }
+    const llama_vocab * vocab() const { return vocab_; }
+    int32_t n_vocab() const { return n_vocab_; }
+    const std::string & fingerprint() const { return fingerprint_; }
+    bool vocab_only() const { return vocab_only_; }
+
+    // Facts as llmm_model_info gives them.
+    std::string info_json() const;
+
+    std::vector<int32_t> tokenize(const std::string & text, bool add_special, bool parse_special) const;
+    std::string detokenize(span<const int32_t> tokens, bool special) const;
+
+    // Bytes of one token as they stand in a text; control tokens are empty.
+    std::string piece(int32_t token) const;
+
+    // Throws RANGE naming the first token that is not in the vocabulary.
+    void check_tokens(span<const int32_t> tokens) const;
+
+    // Held while the list of adapters of the llama_model changes or a context looks at it.
+    std::mutex & adapters_mutex() { return adapters_mutex_; }
+
+private:
+    model() = default;
+
+    llama_model * llama_ = nullptr;
+    const llama_vocab * vocab_ = nullptr;
+    int32_t n_vocab_ = 0;
+    bool vocab_only_ = false;
+    gguf_file file_;
+    std::string fingerprint_;
+    std::mutex adapters_mutex_;
+};
+
+}  // namespace llmm

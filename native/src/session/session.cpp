@@ -1,0 +1,482 @@
+#include "session.h"
+
+#include "assert_scope.h"
+#include "cpu.h"
+#include "failure.h"
+#include "log.h"
+#include "state_file.h"
+
+#include "ggml.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+#include <utility>
+
+namespace llmm {
+
+namespace {
+
+constexpr int32_t default_ctx = 4096;
+constexpr int32_t ctx_step = 256;                 // llama.cpp rounds contexts up to this
+constexpr int32_t max_ctx = 1 << 27;
+constexpr int32_t default_batch = 512;
+constexpr int32_t max_batch = 4096;
+constexpr int32_t max_threads = GGML_MAX_N_THREADS;
+constexpr int32_t embedding_batch = 64;           // logits of each token come along: 64 rows of them bound the memory
+
+int32_t in_range(int32_t value, int32_t least, int32_t most, const char * name) {
+    if (value < least || value > most) {
+        fail(LLMM_ERR_RANGE, "%s is %d; it must be from %d to %d", name, value, least, most);
+    }
+    return value;
+}
+
+int64_t now_us() {
+    return ggml_time_us();
+}
+
+llama_flash_attn_type flash_attention_type(int32_t wish) {
+    switch (in_range(wish, LLMM_FLASH_ATTENTION_AUTO, LLMM_FLASH_ATTENTION_ON, "params.flash_attention")) {
+        case LLMM_FLASH_ATTENTION_ON:  return LLAMA_FLASH_ATTN_TYPE_ENABLED;
+        case LLMM_FLASH_ATTENTION_OFF: return LLAMA_FLASH_ATTN_TYPE_DISABLED;
+        default:                       return LLAMA_FLASH_ATTN_TYPE_AUTO;
+    }
+}
+
+}  // namespace
+
+void progress_sink::report(double fraction) const {
+    if (callback && callback((float) fraction, user_data) != 0) {
+        fail(LLMM_ERR_CANCELLED, "cancelled by the progress callback");
+    }
+}
+
+session::call::call(session & s) : session_(s) {
+    if (s.busy_.exchange(true)) {
+        fail(LLMM_ERR_BUSY, "another call is running on this session");
+    }
+}
+
+session::session(std::shared_ptr<model> owner, const llmm_session_params & params) : owner_(std::move(owner)) {
+    in_range(params.n_ctx, 0, max_ctx, "params.n_ctx");
+    in_range(params.n_batch, 1, max_batch, "params.n_batch");
+    in_range(params.n_threads, 0, max_threads, "params.n_threads");
+    in_range(params.n_threads_batch, 0, max_threads, "params.n_threads_batch");
+    const int32_t trained = llama_model_n_ctx_train(owner_->get());
+    const int32_t wanted = params.n_ctx > 0 ? params.n_ctx : std::min(default_ctx, trained > 0 ? trained : default_ctx);
+    if (trained > 0 && wanted > trained) {
+        log_line(LLMM_LOG_WARN, "the context of " + std::to_string(wanted) + " tokens is longer than the " +
+                                    std::to_string(trained) + " the model was trained for");
+    }
+    n_ctx_ = (wanted + ctx_step - 1) / ctx_step * ctx_step;
+    n_batch_ = std::min(params.n_batch, n_ctx_);
+    flash_attention_ = flash_attention_type(params.flash_attention);
+    control_.n_threads = params.n_threads > 0 ? params.n_threads : this_cpu().physical_cores;
+    control_.n_threads_batch = params.n_threads_batch > 0 ? params.n_threads_batch : control_.n_threads.load();
+    chat_evaluator();
+}
+
+void session::set_threads(int32_t n_threads, int32_t n_threads_batch) {
+    in_range(n_threads, 0, max_threads, "n_threads");
+    in_range(n_threads_batch, 0, max_threads, "n_threads_batch");
+    if (n_threads > 0) {
+        control_.n_threads = n_threads;
+    }
+    if (n_threads_batch > 0) {
+        control_.n_threads_batch = n_threads_batch;
+    }
+}
+
+evaluator & session::make_evaluator(const evaluator_params & params) {
+    drop_evaluator();                         // before, so that two contexts never exist at once
+    evaluator_ = std::make_unique<evaluator>(owner_, params, control_);
+    if (!adapters_.empty()) {
+        std::vector<llama_adapter_lora *> raw;
+        for (const auto & a : adapters_) {
+            raw.push_back(a->get());
+        }
+        llama_set_adapters_lora(evaluator_->get(), raw.data(), raw.size(), adapter_scales_.data());
+    }
+    return *evaluator_;
+}
+
+evaluator & session::chat_evaluator() {
+    if (evaluator_ && evaluator_->params().n_ctx == n_ctx_ && evaluator_->params().n_outputs == 1 && !evaluator_->params().embeddings) {
+        return *evaluator_;
+    }
+    evaluator_params params;
+    params.n_ctx = n_ctx_;
+    params.n_batch = n_batch_;
+    params.flash_attention = flash_attention_;
+    return make_evaluator(params);
+}
+
+void session::drop_evaluator() {
+    evaluator_.reset();
+    n_kv_ = 0;
+    has_logits_ = false;
+}
+
+std::vector<int32_t> session::tokens() {
+    const call one(*this);
+    return history_;
+}
+
+void session::append(span<const int32_t> tokens) {
+    history_.insert(history_.end(), tokens.begin(), tokens.end());
+    n_tokens_ = (int32_t) history_.size();
+    has_logits_ = false;
+    loaded_logits_.clear();
+}
+
+void session::truncate(int32_t n) {
+    if (n < (int32_t) history_.size()) {
+        history_.resize((size_t) n);
+        n_tokens_ = n;
+        has_logits_ = false;
+        loaded_logits_.clear();
+    }
+    if (n_kv_ > n) {
+        n_kv_ = evaluator_ && evaluator_->cut(n) ? n : 0;
+    }
+}
+
+void session::check_room(int32_t n_more) const {
+    const int64_t total = (int64_t) history_.size() + n_more;
+    if (total > n_ctx_) {
+        fail(LLMM_ERR_CONTEXT_FULL, "%lld tokens do not fit the context of %d", (long long) total, n_ctx_);
+    }
+}
+
+void session::throw_if_cancelled() {
+    if (control_.cancel.exchange(false)) {
+        fail(LLMM_ERR_CANCELLED, "cancelled");
+    }
+}
+
+void session::evaluate_pending(const progress_sink & progress, bool prompt) {
+    evaluator & ev = chat_evaluator();
+    const int32_t end = (int32_t) history_.size();
+    const int32_t begin = n_kv_;
+    const int64_t started = now_us();
+    try {
+        while (n_kv_ < end) {
+            throw_if_cancelled();
+            const int32_t n = std::min(n_batch_, end - n_kv_);
+            ev.run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_,
+                   n_kv_ + n == end ? outputs::last : outputs::none);
+            n_kv_ += n;
+            if (prompt) {
+                progress.report((double) (n_kv_ - begin) / (end - begin));
+            }
+        }
+    } catch (...) {
+        // The step may have stored a part of its tokens.
+        n_kv_ = ev.cut(n_kv_) ? n_kv_ : 0;
+        control_.cancel = false;              // consumed by this failure, whatever it was
+        throw;
+    }
+    has_logits_ = true;
+    (prompt ? counters_.prompt_us : counters_.decode_us) += now_us() - started;
+    if (prompt) {
+        counters_.prompt_tokens += end - begin;
+    }
+}
+
+const float * session::last_logits() {
+    if (history_.empty()) {
+        fail(LLMM_ERR_NO_LOGITS, "nothing has been evaluated yet");
+    }
+    if (!loaded_logits_.empty()) {
+        return loaded_logits_.data();
+    }
+    if (!has_logits_) {
+        const int32_t n = (int32_t) history_.size();
+        if (n_kv_ == n) {                     // evaluated, but its logits are gone: once more, for them
+            n_kv_ = evaluator_ && evaluator_->cut(n - 1) ? n - 1 : 0;
+        }
+        evaluate_pending({}, n - n_kv_ > 1);
+    }
+    return evaluator_->logits(-1);
+}
+
+void session::eval(span<const int32_t> tokens, const progress_sink & progress) {
+    const call one(*this);
+    owner_->check_tokens(tokens);
+    check_room((int32_t) tokens.size());
+    if (tokens.empty()) {
+        return;
+    }
+    const int32_t before = (int32_t) history_.size();
+    append(tokens);
+    try {
+        evaluate_pending(progress, true);
+    } catch (...) {
+        truncate(before);
+        throw;
+    }
+}
+
+int32_t session::prefill(span<const int32_t> tokens, const progress_sink & progress) {
+    const call one(*this);
+    owner_->check_tokens(tokens);
+    if ((int64_t) tokens.size() > n_ctx_) {
+        fail(LLMM_ERR_CONTEXT_FULL, "%zu tokens do not fit the context of %d", tokens.size(), n_ctx_);
+    }
+    size_t common = 0;
+    while (common < tokens.size() && common < history_.size() && tokens[common] == history_[common]) {
+        common++;
+    }
+    if (common == tokens.size() && common > 0 && !(common == history_.size() && (has_logits_ || !loaded_logits_.empty()))) {
+        common--;                             // the last token is evaluated again for its logits
+    }
+    chat_evaluator();                         // a context of another purpose goes first, and its cache with it
+    truncate((int32_t) common);
+    const int32_t reused = std::min(n_kv_, (int32_t) common);
+    if (common < tokens.size()) {
+        append(tokens.from(common));
+        try {
+            evaluate_pending(progress, true);
+        } catch (...) {
+            truncate((int32_t) common);
+            throw;
+        }
+    }
+    counters_.reused_tokens += reused;
+    return reused;
+}
+
+void session::rewind(int32_t n_tokens) {
+    const call one(*this);
+    in_range(n_tokens, 0, (int32_t) history_.size(), "n_tokens");
+    truncate(n_tokens);
+}
+
+int32_t session::sample_next(sampler & s, float * logprob) {
+    s.see_history(history_);
+    const float * row = last_logits();
+    const int64_t started = now_us();
+    const int32_t token = s.sample(row);
+    if (logprob) {
+        *logprob = (float) (row[token] - log_sum_exp(row, owner_->n_vocab()));
+    }
+    append({ &token, 1 });
+    counters_.sample_us += now_us() - started;
+    counters_.generated_tokens++;
+    return token;
+}
+
+llmm_token_result session::decode(sampler & s) {
+    const call one(*this);
+    if (s.owner() != owner_.get()) {
+        fail(LLMM_ERR_INVALID_ARGUMENT, "the sampler belongs to another model");
+    }
+    throw_if_cancelled();
+    if (!history_.empty()) {
+        check_room(1);
+    }
+    llmm_token_result result{};
+    result.token = sample_next(s, &result.logprob);
+    result.is_end = llama_vocab_is_eog(owner_->vocab(), result.token);
+    return result;
+}
+
+void session::logits(span<float> out) {
+    const call one(*this);
+    if ((int32_t) out.size() != owner_->n_vocab()) {
+        fail(LLMM_ERR_RANGE, "n is %zu; the vocabulary has %d tokens", out.size(), owner_->n_vocab());
+    }
+    std::memcpy(out.data(), last_logits(), out.size() * sizeof(float));
+}
+
+void session::top_logprobs(span<int32_t> tokens, span<float> logprobs) {
+    const call one(*this);
+    const int32_t n_vocab = owner_->n_vocab();
+    in_range((int32_t) tokens.size(), 1, n_vocab, "k");
+    const float * row = last_logits();
+    std::vector<int32_t> order((size_t) n_vocab);
+    std::iota(order.begin(), order.end(), 0);
+    const auto k = (std::ptrdiff_t) tokens.size();
+    std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                      [row](int32_t a, int32_t b) { return row[a] != row[b] ? row[a] > row[b] : a < b; });
+    const double total = log_sum_exp(row, n_vocab);
+    for (size_t i = 0; i < tokens.size(); i++) {
+        tokens[i] = order[i];
+        logprobs[i] = (float) (row[order[i]] - total);
+    }
+}
+
+void session::embed(span<const int32_t> tokens, llmm_pooling pooling, bool normalize, span<float> out) {
+    const call one(*this);
+    in_range(pooling, LLMM_POOLING_MEAN, LLMM_POOLING_LAST, "pooling");
+    const int32_t width = llama_model_n_embd_out(owner_->get());
+    if ((int32_t) out.size() != width) {
+        fail(LLMM_ERR_RANGE, "n is %zu; the embedding has %d values", out.size(), width);
+    }
+    if (tokens.empty()) {
+        fail(LLMM_ERR_INVALID_ARGUMENT, "there are no tokens to embed");
+    }
+    owner_->check_tokens(tokens);
+    if ((int64_t) tokens.size() > n_ctx_) {
+        fail(LLMM_ERR_CONTEXT_FULL, "%zu tokens do not fit the context of %d", tokens.size(), n_ctx_);
+    }
+    truncate(0);
+    // An encoder looks at the whole text at once; other models go through it in steps.
+    const bool encoder = llama_model_has_encoder(owner_->get());
+    evaluator_params params;
+    params.n_ctx = n_ctx_;
+    params.n_batch = encoder ? n_ctx_ : embedding_batch;
+    params.n_outputs = params.n_batch;
+    params.embeddings = true;
+    params.flash_attention = flash_attention_;
+    evaluator & ev = evaluator_ && evaluator_->params().embeddings ? *evaluator_ : make_evaluator(params);
+
+    std::vector<double> sum((size_t) width, 0.0);
+    const size_t n = tokens.size();
+    for (size_t at = 0; at < n;) {
+        throw_if_cancelled();
+        const size_t step = std::min((size_t) params.n_batch, n - at);
+        try {
+            ev.run(tokens.subspan(at, step), (int32_t) at, outputs::from, 0);
+        } catch (...) {
+            drop_evaluator();
+            control_.cancel = false;
+            throw;
+        }
+        for (size_t i = 0; i < step; i++) {
+            const bool counts = pooling == LLMM_POOLING_MEAN || at + i == (pooling == LLMM_POOLING_CLS ? 0 : n - 1);
+            const float * row = counts ? ev.embedding((int32_t) i) : nullptr;
+            for (int32_t d = 0; row && d < width; d++) {
+                sum[(size_t) d] += row[d];
+            }
+        }
+        at += step;
+    }
+    ev.cut(0);
+
+    double scale = pooling == LLMM_POOLING_MEAN ? 1.0 / (double) n : 1.0;
+    if (normalize) {
+        double square = 0;
+        for (const double v : sum) {
+            square += v * v;
+        }
+        scale = square > 0 ? 1.0 / std::sqrt(square) : 0.0;
+    }
+    for (size_t d = 0; d < sum.size(); d++) {
+        out[d] = (float) (sum[d] * scale);
+    }
+}
+
+void session::set_adapters(std::vector<std::shared_ptr<adapter>> adapters, std::vector<float> scales) {
+    const call one(*this);
+    for (size_t i = 0; i < adapters.size(); i++) {
+        if (adapters[i]->owner() != owner_.get()) {
+            fail(LLMM_ERR_INVALID_ARGUMENT, "adapters[%zu] belongs to another model", i);
+        }
+        if (std::find(adapters.begin(), adapters.begin() + (std::ptrdiff_t) i, adapters[i]) != adapters.begin() + (std::ptrdiff_t) i) {
+            fail(LLMM_ERR_INVALID_ARGUMENT, "adapters[%zu] stands twice; add up its scales instead", i);
+        }
+        if (!std::isfinite(scales[i])) {
+            fail(LLMM_ERR_RANGE, "scales[%zu] is not a finite number", i);
+        }
+    }
+    drop_evaluator();                         // its graph was sized for the former adapters
+    loaded_logits_.clear();
+    adapters_ = std::move(adapters);
+    adapter_scales_ = std::move(scales);
+}
+
+uint64_t session::adapters_digest() const {
+    uint64_t digest = 0;
+    for (size_t i = 0; i < adapters_.size(); i++) {
+        uint32_t scale;
+        std::memcpy(&scale, &adapter_scales_[i], sizeof(scale));
+        digest = digest * 1099511628211ull ^ std::stoull(adapters_[i]->fingerprint(), nullptr, 16) ^ scale;
+    }
+    return digest;
+}
+
+void session::save(const std::string & path) {
+    const call one(*this);
+    session_state state;
+    state.fingerprint = owner_->fingerprint();
+    state.adapters = adapters_digest();
+    state.tokens = history_;
+    if (evaluator_ && !evaluator_->params().embeddings && n_kv_ > 0) {
+        llama_context * context = chat_evaluator().get();
+        state.n_kv = n_kv_;
+        state.kv.resize(llama_state_seq_get_size(context, 0));
+        if (llama_state_seq_get_data(context, state.kv.data(), state.kv.size(), 0) != state.kv.size()) {
+            fail(LLMM_ERR_INTERNAL, "llama.cpp could not write its state");
+        }
+    }
+    const float * row = !loaded_logits_.empty() ? loaded_logits_.data() : has_logits_ ? evaluator_->logits(-1) : nullptr;
+    if (row) {
+        state.logits.assign(row, row + owner_->n_vocab());
+    }
+    write_state_file(path, state);
+}
+
+void session::load(const std::string & path) {
+    const call one(*this);
+    session_state state = read_state_file(path);
+    if (state.fingerprint != owner_->fingerprint()) {
+        fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with another model (%s, this one is %s)", path.c_str(),
+             state.fingerprint.c_str(), owner_->fingerprint().c_str());
+    }
+    if (state.adapters != adapters_digest()) {
+        fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with other adapters in force", path.c_str());
+    }
+    if ((int64_t) state.tokens.size() > n_ctx_) {
+        fail(LLMM_ERR_STATE_MISMATCH, "%s holds %zu tokens; the context holds %d", path.c_str(), state.tokens.size(), n_ctx_);
+    }
+    if ((!state.logits.empty() && (int32_t) state.logits.size() != owner_->n_vocab()) || state.n_kv > (int32_t) state.tokens.size()) {
+        fail(LLMM_ERR_STATE_INVALID, "%s contradicts itself", path.c_str());
+    }
+    owner_->check_tokens(state.tokens);
+
+    evaluator & ev = chat_evaluator();
+    ev.cut(0);
+    history_ = std::move(state.tokens);
+    n_tokens_ = (int32_t) history_.size();
+    has_logits_ = false;
+    loaded_logits_ = std::move(state.logits);
+    n_kv_ = 0;
+    if (state.n_kv > 0) {
+        error_capture errors;
+        const assert_scope asserts(LLMM_ERR_STATE_INVALID);
+        if (llama_state_seq_set_data(ev.get(), state.kv.data(), state.kv.size(), 0) == state.kv.size()) {
+            n_kv_ = state.n_kv;
+        } else {
+            // Another attention layout, say: the tokens are what counts, and the next step evaluates them.
+            ev.cut(0);
+            log_line(LLMM_LOG_WARN, "the saved keys and values do not fit this session and are computed again: " +
+                                        errors.reason("llama.cpp gave no reason"));
+        }
+    }
+}
+
+llmm_stats session::stats() {
+    const call one(*this);
+    llmm_stats s = counters_;
+    s.n_ctx = n_ctx_;
+    s.n_tokens = (int32_t) history_.size();
+    s.n_threads = control_.n_threads;
+    s.n_threads_batch = control_.n_threads_batch;
+    s.model_bytes = llama_model_size(owner_->get());
+    if (evaluator_) {
+        const memory_report memory = evaluator_->memory();
+        s.kv_bytes = memory.kv_bytes;
+        s.compute_bytes = memory.compute_bytes;
+    }
+    return s;
+}
+
+void session::stats_reset() {
+    const call one(*this);
+    counters_ = {};
+}
+
+}  // namespace llmm

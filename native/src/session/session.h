@@ -1,0 +1,105 @@
+// One conversation: a history of tokens, keys and values of a prefix of it, and the logits of its last token.
+//
+// Invariants: n_kv_ <= history_.size(); if has_logits_, the logits belong to the last token of the history.
+// What is in the history but not in the cache is evaluated by the next step that needs it, so dropping cached keys
+// and values is always allowed and only costs time.
+//
+// Threads: one call at a time; a second one is refused as BUSY. cancel and set_threads from any thread.
+#pragma once
+
+#include "adapter.h"
+#include "evaluator.h"
+#include "model.h"
+#include "sampler.h"
+#include "span.h"
+
+#include "llm_mobile.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace llmm {
+
+struct progress_sink {
+    llmm_progress_cb callback = nullptr;
+    void * user_data = nullptr;
+
+    // Throws CANCELLED if the callback asks for it.
+    void report(double fraction) const;
+};
+
+class session {
+public:
+    session(std::shared_ptr<model> owner, const llmm_session_params & params);
+
+    // --- from any thread
+    void cancel() { control_.cancel = true; }
+    void cancel_reset() { control_.cancel = false; }
+    void set_threads(int32_t n_threads, int32_t n_threads_batch);
+
+    // --- one at a time
+    const model & owner() const { return *owner_; }
+    int32_t n_ctx() const { return n_ctx_; }
+    int32_t n_tokens() const { return n_tokens_.load(std::memory_order_relaxed); }
+    std::vector<int32_t> tokens();
+
+    void eval(span<const int32_t> tokens, const progress_sink & progress);
+    int32_t prefill(span<const int32_t> tokens, const progress_sink & progress);
+    void rewind(int32_t n_tokens);
+    llmm_token_result decode(sampler & s);
+    llmm_generate_result generate(sampler & s, const llmm_generate_params & params);
+    void logits(span<float> out);
+    void top_logprobs(span<int32_t> tokens, span<float> logprobs);
+    void embed(span<const int32_t> tokens, llmm_pooling pooling, bool normalize, span<float> out);
+    llmm_perplexity_result perplexity(span<const int32_t> tokens, const llmm_perplexity_params & params);
+    void set_adapters(std::vector<std::shared_ptr<adapter>> adapters, std::vector<float> scales);
+    void save(const std::string & path);
+    void load(const std::string & path);
+    llmm_stats stats();
+    void stats_reset();
+
+private:
+    // Holds the session for one call, or throws BUSY.
+    class call {
+    public:
+        explicit call(session & s);
+        ~call() { session_.busy_ = false; }
+
+    private:
+        session & session_;
+    };
+
+    evaluator & chat_evaluator();                             // the context of the conversation
+    evaluator & make_evaluator(const evaluator_params & params);
+    void drop_evaluator();                                    // and with it all keys, values and logits
+    void append(span<const int32_t> tokens);
+    void truncate(int32_t n);                                 // the history, and the cache with it
+    void evaluate_pending(const progress_sink & progress, bool prompt);
+    const float * last_logits();                              // evaluating what is pending
+    void check_room(int32_t n_more) const;
+    int32_t sample_next(sampler & s, float * logprob);
+    void throw_if_cancelled();
+    uint64_t adapters_digest() const;
+
+    std::shared_ptr<model> owner_;
+    int32_t n_ctx_ = 0;
+    int32_t n_batch_ = 0;
+    llama_flash_attn_type flash_attention_ = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    evaluator_control control_;
+    std::atomic<bool> busy_{ false };
+
+    std::unique_ptr<evaluator> evaluator_;
+    std::vector<int32_t> history_;
+    std::atomic<int32_t> n_tokens_{ 0 };                      // history_.size(), readable beside a call
+    int32_t n_kv_ = 0;
+    bool has_logits_ = false;
+    std::vector<float> loaded_logits_;                        // of the last token, after load(); else empty
+    std::vector<std::shared_ptr<adapter>> adapters_;
+    std::vector<float> adapter_scales_;
+    llmm_stats counters_{};
+};
+
+}  // namespace llmm

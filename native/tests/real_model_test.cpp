@@ -1,0 +1,220 @@
+// A few promises again with real models: SmolLM2 for chat, Gemma for the sliding window. The files come from the
+// model cache; a test whose file is absent skips and names it.
+#include "test_support.h"
+
+#include <cmath>
+#include <cstdlib>
+
+namespace llmm_test {
+namespace {
+
+const char * const smollm_file = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const char * const gemma_file  = "gemma-3-270m-q4_k_m.gguf";
+
+std::string cache_folder() {
+    if (const char * folder = std::getenv("LLMM_CACHE_DIR")) {
+        return folder;
+    }
+    if (const char * folder = std::getenv("XDG_CACHE_HOME")) {
+        return std::string(folder) + "/llm-mobile";
+    }
+    const char * home = std::getenv("HOME");
+    return std::string(home ? home : ".") + "/.cache/llm-mobile";
+}
+
+std::string model_path(const std::string & file) {
+    return cache_folder() + "/models/" + file;
+}
+
+// KL(a || b) in nats. Activations are rounded to 8 bits, which makes a last-bit difference grow to tenths of a logit;
+// what must not change is the prediction.
+double divergence(const std::vector<float> & a, const std::vector<float> & b) {
+    const std::vector<double> log_a = log_softmax(a);
+    const std::vector<double> log_b = log_softmax(b);
+    double sum = 0.0;
+    for (size_t i = 0; i < log_a.size(); i++) {
+        sum += std::exp(log_a[i]) * (log_a[i] - log_b[i]);
+    }
+    return sum;
+}
+
+constexpr double same_prediction = 0.02;
+
+class RealModel : public ::testing::Test {
+protected:
+    // Opens the model, or leaves it null if its file is absent.
+    void open(const std::string & file) {
+        path_ = model_path(file);
+        if (file_exists(path_)) {
+            model_   = open_model(path_);
+            n_vocab_ = n_vocab_of(model_.get());
+        }
+    }
+
+    // Without flash attention, which picks its kernel by the number of rows of a step: results would depend on how a
+    // text was cut into steps. One thread, so that other work on the machine slows the test but does not stall it.
+    session_ptr session(int32_t n_ctx = 1024) const {
+        session_options o;
+        o.n_ctx           = n_ctx;
+        o.n_batch         = 256;
+        o.n_threads       = 1;
+        o.flash_attention = LLMM_FLASH_ATTENTION_OFF;
+        return new_session(model_.get(), o);
+    }
+
+    std::vector<float> logits(const session_ptr & s) const { return logits_of(s.get(), n_vocab_); }
+
+    token_list prompt(const std::string & question) const {
+        const std::string request = "{\"messages\":[{\"role\":\"user\",\"content\":" + quote(question) + "}]}";
+        llmm_buffer * text = nullptr;
+        require_ok(llmm_chat_render(model_.get(), request.data(), request.size(), &text));
+        return tokenize(model_.get(), text_of(buffer_ptr(text).get()), true, true);
+    }
+
+    std::string path_;
+    model_ptr   model_;
+    int32_t     n_vocab_ = 0;
+};
+
+#define OPEN_OR_SKIP(file)                                  \
+    open(file);                                             \
+    if (!model_) {                                          \
+        GTEST_SKIP() << path_ << " is absent";              \
+    }
+
+TEST_F(RealModel, SmolLmTellsWhatItIs) {
+    OPEN_OR_SKIP(smollm_file);
+    const json info = info_of(model_.get());
+    EXPECT_EQ("llama", info["architecture"].text);
+    EXPECT_EQ(30, info["layers"].value);
+    EXPECT_EQ(9, info["heads"].value);
+    EXPECT_EQ(3, info["heads_kv"].value);
+    EXPECT_EQ(64, info["head_dim_k"].value);
+    EXPECT_EQ(576, info["embedding"].value);
+    EXPECT_EQ(49152, info["vocabulary"].value);
+    EXPECT_EQ(json::string, info["chat_template"].kind);
+}
+
+TEST_F(RealModel, SmolLmTokenisesAnyText) {
+    OPEN_OR_SKIP(smollm_file);
+    const std::string texts[] = {"Hello, world!", "  two  spaces\n\nand lines\t", "int main() { return 0; }",
+                                 "caf\xC3\xA9 \xE6\x97\xA5\xE6\x9C\xAC \xF0\x9F\x98\x80", "1234567890"};
+    for (const std::string & text : texts) {
+        EXPECT_EQ(text, detokenize(model_.get(), tokenize(model_.get(), text)));
+    }
+}
+
+TEST_F(RealModel, SmolLmRendersItsTemplate) {
+    OPEN_OR_SKIP(smollm_file);
+    const std::string text = detokenize(model_.get(), prompt("What is the capital of France?"), true);
+    EXPECT_TRUE(text_contains(text, "<|im_start|>user\nWhat is the capital of France?<|im_end|>\n"));
+    EXPECT_TRUE(text_contains(text, "<|im_start|>assistant\n"));
+}
+
+TEST_F(RealModel, SmolLmContinuesWhatEveryoneKnows) {
+    OPEN_OR_SKIP(smollm_file);
+    const std::pair<const char *, const char *> cases[] = {
+        {"The capital of France is", " Paris"},
+        {"One, two, three, four,", " five, six, seven"},
+    };
+    for (const auto & c : cases) {
+        const session_ptr s = session();
+        eval(s.get(), tokenize(model_.get(), c.first, true));
+        generate_options o;
+        o.max_tokens = 8;
+        const generation g = generate(s.get(), new_sampler(model_.get(), "{\"temperature\":0}").get(), o);
+        ASSERT_OK(g.status);
+        EXPECT_EQ(c.second, g.text().substr(0, std::string(c.second).size()));
+    }
+}
+
+TEST_F(RealModel, SmolLmGivesTheSameAfterSaveLoadAndRewind) {
+    OPEN_OR_SKIP(smollm_file);
+    const token_list question = prompt("Name three colours.");
+    const session_ptr s = session();
+    eval(s.get(), question);
+    const std::string path = temp_path("smollm.session");
+    ASSERT_OK(llmm_session_save(s.get(), path.c_str()));
+    const token_list answer = decode(s.get(), new_sampler(model_.get(), "{\"temperature\":0}").get(), 24);
+    const std::vector<float> expected = logits(s);
+
+    const session_ptr loaded = session();
+    ASSERT_OK(llmm_session_load(loaded.get(), path.c_str()));
+    EXPECT_EQ(answer, decode(loaded.get(), new_sampler(model_.get(), "{\"temperature\":0}").get(), 24));
+    EXPECT_TRUE(same_bits(expected, logits(loaded)));
+
+    // Into the middle of the answer: the same steps lead to the same end.
+    ASSERT_OK(llmm_session_rewind(s.get(), int32_t(question.size()) + 8));
+    EXPECT_EQ(slice(answer, 8, 24), decode(s.get(), new_sampler(model_.get(), "{\"temperature\":0}").get(), 16));
+    EXPECT_TRUE(same_bits(expected, logits(s)));
+}
+
+TEST_F(RealModel, SmolLmObeysAJsonSchema) {
+    OPEN_OR_SKIP(smollm_file);
+    const session_ptr s = session();
+    eval(s.get(), prompt("Is the sky blue? Answer in JSON."));
+    const sampler_ptr sampler = new_sampler(
+        model_.get(), "{\"seed\":1,\"json_schema\":{\"type\":\"object\",\"properties\":{\"answer\":{\"type\":\"boolean\"}},"
+                      "\"required\":[\"answer\"],\"additionalProperties\":false}}");
+    generate_options o;
+    o.max_tokens = 60;
+    const generation g = generate(s.get(), sampler.get(), o);
+    ASSERT_OK(g.status);
+    ASSERT_EQ(LLMM_STOP_END, g.stop_reason);
+    EXPECT_EQ(json::boolean, parse_json(g.text())["answer"].kind);
+}
+
+TEST_F(RealModel, GemmaTellsItsWindow) {
+    OPEN_OR_SKIP(gemma_file);
+    const json info = info_of(model_.get());
+    EXPECT_EQ("gemma3", info["architecture"].text);
+    EXPECT_EQ(512, info["sliding_window"].value);
+}
+
+TEST_F(RealModel, GemmaForgetsNothingWhenRewoundBeyondItsWindow) {
+    OPEN_OR_SKIP(gemma_file);
+    std::string text;
+    for (int i = 0; text.size() < 6000; i++) {
+        text += "Item " + std::to_string(i) + " costs " + std::to_string(i * 7 % 100) + " coins. ";
+    }
+    const token_list tokens = tokenize(model_.get(), text, true);
+    ASSERT_GT(tokens.size(), 1200u);
+    const session_ptr s = session(2048);
+    eval(s.get(), slice(tokens, 0, 1200));
+    ASSERT_OK(llmm_session_rewind(s.get(), 300));
+    const token_list next = tokenize(model_.get(), " And item 7 costs");
+    eval(s.get(), next);
+    const session_ptr fresh = session(2048);
+    eval(fresh.get(), slice(tokens, 0, 300) + next);
+    EXPECT_LT(divergence(logits(fresh), logits(s)), same_prediction);
+    EXPECT_EQ(argmax(logits(fresh)), argmax(logits(s)));
+    // And the text before the cut does count: without it the prediction is another one.
+    const session_ptr without = session(2048);
+    eval(without.get(), next);
+    EXPECT_GT(divergence(logits(fresh), logits(without)), 10 * same_prediction);
+}
+
+TEST_F(RealModel, GemmaGivesTheSameAfterSaveAndLoadBeyondItsWindow) {
+    OPEN_OR_SKIP(gemma_file);
+    std::string text;
+    while (text.size() < 4000) {
+        text += "The quick brown fox jumps over the lazy dog. ";
+    }
+    const token_list tokens = tokenize(model_.get(), text, true);
+    ASSERT_GT(tokens.size(), 700u);
+    const session_ptr s = session();
+    eval(s.get(), slice(tokens, 0, 700));
+    const std::string path = temp_path("gemma.session");
+    ASSERT_OK(llmm_session_save(s.get(), path.c_str()));
+    const session_ptr loaded = session();
+    ASSERT_OK(llmm_session_load(loaded.get(), path.c_str()));
+    EXPECT_TRUE(same_bits(logits(s), logits(loaded)));
+    const char * const greedy = "{\"temperature\":0,\"ignore_eos\":true}";
+    EXPECT_EQ(decode(s.get(), new_sampler(model_.get(), greedy).get(), 12),
+              decode(loaded.get(), new_sampler(model_.get(), greedy).get(), 12));
+    // The window's ring begins anew at its first cell: the same keys in another order, so that sums round differently.
+    EXPECT_LT(divergence(logits(s), logits(loaded)), same_prediction);
+}
+
+}  // namespace
+}  // namespace llmm_test
