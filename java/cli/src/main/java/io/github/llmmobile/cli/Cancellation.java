@@ -1,0 +1,53 @@
+package io.github.llmmobile.cli;
+
+import io.github.llmmobile.CancellationToken;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.cli.console.Interrupts;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Ctrl-C as the library wants it: a token for calls that take one, and a cancelled session for those that do not.
+ * Threads: the interrupt may come on any.
+ */
+final class Cancellation implements AutoCloseable {
+  private final CancellationToken token = new CancellationToken();
+  private final Interrupts.Registration registration;
+  private volatile @Nullable LlmSession session;
+
+  Cancellation(Interrupts interrupts) {
+    registration = interrupts.onInterrupt(this::cancel);
+  }
+
+  /** For the calls that take a token. */
+  CancellationToken token() {
+    return token;
+  }
+
+  /** Whether the user has asked to stop. */
+  boolean requested() {
+    return token.isCancelled();
+  }
+
+  /** From now on an interrupt also stops whatever call runs on this session. */
+  void watch(LlmSession watched) {
+    session = watched;
+    if (requested()) {
+      watched.cancel();
+    }
+  }
+
+  private void cancel() {
+    token.cancel();
+    LlmSession running = session;
+    if (running != null) {
+      running.cancel();
+    }
+  }
+
+  /** Ctrl-C has its usual meaning again. */
+  @Override
+  public void close() {
+    registration.close();
+    session = null;
+  }
+}

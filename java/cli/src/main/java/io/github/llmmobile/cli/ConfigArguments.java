@@ -1,0 +1,178 @@
+package io.github.llmmobile.cli;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.config.InferenceConfig;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/**
+ * The inference configuration: a JSON file, and a flag for each of its fields that overrides the file. A flag of an
+ * absent section brings the section into being, and so switches its technique on.
+ */
+final class ConfigArguments {
+  private static final String EDGE = "edge_cloud_config";
+  private static final String PRUNING = "token_pruning_config";
+  private static final String LAYERS = "layer_compression_config";
+  private static final String MEMORY = "memory_manager_config";
+
+  @Option(names = "--config", paramLabel = "FILE",
+      description = "Inference configuration (JSON). The flags below override its fields.")
+  @Nullable Path config;
+
+  @Option(names = "--bandwidth-threshold", paramLabel = "MBPS",
+      description = "Edge-cloud: least bandwidth for remote work; a number in Mbps, or such as \"500 Kbps\".")
+  @Nullable String bandwidthThreshold;
+
+  @Option(names = "--pruning-threshold", paramLabel = "X",
+      description = "Token pruning: importance below which a token is pruned, 0 to 1.")
+  @Nullable Double pruningThreshold;
+
+  @Option(names = "--max-shadow-size", paramLabel = "N",
+      description = "Token pruning: pruned tokens kept for a return; -1 for no limit.")
+  @Nullable Integer maxShadowSize;
+
+  @Option(names = "--compression-rank", paramLabel = "N",
+      description = "Layer compression: rank of the low-rank stand-ins.")
+  @Nullable Integer compressionRank;
+
+  @Option(names = "--hot-path-indices", paramLabel = "I", split = ",",
+      description = "Layer compression: layers that are never skipped, such as 0,1,11; negative ones count from the"
+          + " end.")
+  @Nullable List<Integer> hotPathIndices;
+
+  @Option(names = "--max-memory-mb", paramLabel = "N", description = "Memory manager: budget of the cache in MB.")
+  @Nullable Integer maxMemoryMb;
+
+  @Option(names = "--page-size", paramLabel = "N", description = "Memory manager: tokens per page: 16, 32 or 64.")
+  @Nullable Integer pageSize;
+
+  @Option(names = "--quantization-enabled", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Memory manager: keep older pages in fewer bits.")
+  @Nullable Boolean quantizationEnabled;
+
+  @Option(names = {"-n", "--max-tokens", "--max-new-tokens"}, paramLabel = "N",
+      description = "Longest answer in tokens; -1: until the context is full. Default: max_new_tokens of the"
+          + " configuration, else 256.")
+  @Nullable Integer maxTokens;
+
+  @Option(names = "--strict", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Fail instead of warning when a technique is not available.")
+  @Nullable Boolean strict;
+
+  /**
+   * The configuration in force.
+   *
+   * @throws CliException if the file is wrong or cannot be read ({@link ExitCode#CONFIG}), or if a flag's value is out
+   *     of range ({@link ExitCode#USAGE})
+   */
+  InferenceConfig merged() {
+    InferenceConfig base = config == null ? InferenceConfig.fromJson("{}") : parse(config);
+    JsonObject json = JsonParser.parseString(base.toJson()).getAsJsonObject();
+    Map<String, String> flags = apply(json);
+    if (flags.isEmpty()) {
+      return base;
+    }
+    try {
+      return InferenceConfig.fromJson(json.toString());
+    } catch (LlmException e) {
+      throw new CliException(ExitCode.USAGE, nameFlags(String.valueOf(e.getMessage()), flags), "", e);
+    }
+  }
+
+  /** The length limit in force: the flag, else the configuration, else the given default. */
+  int maxTokens(InferenceConfig merged, int otherwise) {
+    return maxTokens != null ? maxTokens : merged.maxNewTokens().orElse(otherwise);
+  }
+
+  /** Puts the flags' values in. The result maps each path that was set to the flag that set it. */
+  private Map<String, String> apply(JsonObject json) {
+    Map<String, String> flags = new LinkedHashMap<>();
+    set(json, flags, EDGE, "bandwidth_threshold", "--bandwidth-threshold", bandwidth());
+    set(json, flags, PRUNING, "pruning_threshold", "--pruning-threshold", pruningThreshold);
+    set(json, flags, PRUNING, "max_shadow_size", "--max-shadow-size", maxShadowSize);
+    set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
+    set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);
+    set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);
+    set(json, flags, MEMORY, "page_size", "--page-size", pageSize);
+    set(json, flags, MEMORY, "quantization_enabled", "--quantization-enabled", quantizationEnabled);
+    set(json, flags, "", "strict", "--strict", strict);
+    return flags;
+  }
+
+  /** A plain number is Mbps and travels as a number; anything else is text with a unit, which the library reads. */
+  private @Nullable Object bandwidth() {
+    if (bandwidthThreshold == null) {
+      return null;
+    }
+    try {
+      double mbps = Double.parseDouble(bandwidthThreshold);
+      return Double.isFinite(mbps) ? (Object) mbps : bandwidthThreshold;
+    } catch (NumberFormatException e) {
+      return bandwidthThreshold;
+    }
+  }
+
+  private static void set(JsonObject json, Map<String, String> flags, String section, String key, String flag,
+      @Nullable Object value) {
+    if (value == null) {
+      return;
+    }
+    JsonObject target = json;
+    if (!section.isEmpty()) {
+      if (!json.has(section)) {
+        json.add(section, new JsonObject());
+      }
+      target = json.getAsJsonObject(section);
+    }
+    if (value instanceof List<?> list) {
+      JsonArray array = new JsonArray();
+      list.forEach(element -> array.add((Number) element));
+      target.add(key, array);
+    } else if (value instanceof Number number) {
+      target.addProperty(key, number);
+    } else if (value instanceof Boolean flagValue) {
+      target.add(key, new JsonPrimitive(flagValue));
+    } else {
+      target.addProperty(key, value.toString());
+    }
+    flags.put(section.isEmpty() ? key : section + "." + key, flag);
+  }
+
+  /** Errors name the path in the JSON; a user who typed a flag knows only the flag. */
+  private static String nameFlags(String message, Map<String, String> flags) {
+    String named = message;
+    for (Map.Entry<String, String> flag : flags.entrySet()) {
+      named = named.replace(flag.getKey(), flag.getValue());
+    }
+    return named;
+  }
+
+  private static InferenceConfig parse(Path path) {
+    try {
+      return InferenceConfig.fromJson(read(path));
+    } catch (LlmException e) {
+      throw new CliException(ExitCode.CONFIG, path + ": " + e.getMessage(),
+          "llm-mobile run --help lists the fields as flags", e);
+    }
+  }
+
+  private static String read(Path path) {
+    if (!Files.isRegularFile(path)) {
+      throw new CliException(ExitCode.CONFIG, "no such configuration file: " + path, "--config names a JSON file");
+    }
+    try {
+      return TextInput.file(path);
+    } catch (CliException e) {
+      throw new CliException(ExitCode.CONFIG, String.valueOf(e.getMessage()), e.hint(), e);
+    }
+  }
+}

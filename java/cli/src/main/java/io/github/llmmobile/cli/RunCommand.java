@@ -1,0 +1,124 @@
+package io.github.llmmobile.cli;
+
+import com.google.gson.JsonObject;
+import io.github.llmmobile.ChatMessage;
+import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.GenerationResult;
+import io.github.llmmobile.Prompt;
+import io.github.llmmobile.StopReason;
+import io.github.llmmobile.cli.console.CliEnvironment;
+import io.github.llmmobile.config.InferenceConfig;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code run}: one prompt, one answer. */
+@Command(name = "run", header = "Answer one prompt.",
+    description = "The prompt is put into the model's chat template and the answer is printed as it comes. A model"
+        + " without a chat template gets the prompt as it is.",
+    footerHeading = "%nExamples:%n",
+    footer = {
+      "  llm-mobile run \"Why is the sky blue?\"",
+      "  llm-mobile run --system \"Answer in French.\" --max-tokens 100 @question.txt",
+      "  git diff | llm-mobile run --context 8192 -",
+      "  llm-mobile run --raw --temperature 0 --json \"Once upon a time\"",
+      "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
+    })
+final class RunCommand implements Callable<Integer> {
+  private static final int DEFAULT_MAX_TOKENS = 256;
+
+  private final CliEnvironment env;
+
+  @Parameters(arity = "1", paramLabel = "PROMPT",
+      description = "The prompt; @FILE reads a file (@@ begins a text with @), - reads standard input. UTF-8; the line"
+          + " break at the end of a file or input is dropped.")
+  String prompt = "";
+
+  @Option(names = "--raw", description = "Use the prompt as it is, without the chat template.")
+  boolean raw;
+
+  @Option(names = "--system", paramLabel = "TEXT", description = "System message in front of the prompt.")
+  @Nullable String system;
+
+  @Option(names = "--stats", description = "Show speed and memory on standard error afterwards.")
+  boolean stats;
+
+  @Mixin SamplingArguments sampling = new SamplingArguments();
+  @Mixin ModelArguments models = new ModelArguments();
+  @Mixin ConfigArguments configuration = new ConfigArguments();
+  @Mixin CommonArguments common = new CommonArguments();
+
+  RunCommand(CliEnvironment env) {
+    this.env = env;
+  }
+
+  @Override
+  public Integer call() {
+    if (raw && system != null) {
+      throw CliException.usage("--system needs the chat template, which --raw leaves out",
+          "put the instructions into the prompt");
+    }
+    InferenceConfig config = configuration.merged();
+    int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
+    GenerationOptions options = sampling.options(maxTokens);
+    String text = TextInput.prompt(env, prompt);
+    try (Cancellation cancellation = new Cancellation(env.interrupts());
+        OpenSession open = OpenSession.open(env, models, config, 0, cancellation)) {
+      AnswerPrinter printer = new AnswerPrinter(env, !common.json);
+      GenerationResult result =
+          open.session().generate(prompt(open, text), options, printer, cancellation.token());
+      printer.end();
+      Reports.warnOfTechniques(env, result.techniques());
+      report(open, result);
+      return exitCode(result.stopReason(), maxTokens).number();
+    }
+  }
+
+  private Prompt prompt(OpenSession open, String text) {
+    if (raw) {
+      return Prompt.text(text);
+    }
+    if (open.model().info().chatTemplate().isEmpty()) {
+      if (system != null) {
+        throw CliException.usage("--system needs a chat template, and this model has none",
+            "put the instructions into the prompt");
+      }
+      return Prompt.text(text);
+    }
+    List<ChatMessage> messages = new ArrayList<>();
+    if (system != null) {
+      messages.add(ChatMessage.system(system));
+    }
+    messages.add(ChatMessage.user(text));
+    return Prompt.chat(messages);
+  }
+
+  private void report(OpenSession open, GenerationResult result) {
+    if (common.json) {
+      JsonObject json = Reports.answer(result);
+      json.add("model", Reports.model(open.path(), open.model().info()));
+      env.out().println(Json.line(json));
+    }
+    env.flush();
+    if (stats) {
+      env.err().print(Reports.statsTable(result.stats()).render(env.errStyle()));
+    }
+  }
+
+  /** An answer that was asked to fill the context has not failed by doing so. */
+  private ExitCode exitCode(StopReason reason, int maxTokens) {
+    if (reason == StopReason.CANCELLED) {
+      return ExitCode.INTERRUPTED;
+    }
+    if (reason == StopReason.CONTEXT_FULL && maxTokens >= 0) {
+      Reports.warn(env, "the context is full and the answer was cut off; --context makes it larger");
+      return ExitCode.CONTEXT;
+    }
+    return ExitCode.OK;
+  }
+}

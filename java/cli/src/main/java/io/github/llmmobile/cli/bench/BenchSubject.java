@@ -1,0 +1,37 @@
+package io.github.llmmobile.cli.bench;
+
+/** What a benchmark works on: a session, or a stand-in in tests. */
+public interface BenchSubject extends AutoCloseable {
+  /** {@return the number of different tokens} */
+  int vocabulary();
+
+  /**
+   * Appends tokens and evaluates them.
+   *
+   * @param tokens ids below {@link #vocabulary()} (required)
+   */
+  void eval(int[] tokens);
+
+  /**
+   * Drops every token from a position on.
+   *
+   * @param tokens length of the history afterwards
+   */
+  void rewind(int tokens);
+
+  /**
+   * Generates greedily, past the model's end token.
+   *
+   * @param history all tokens before the generated ones; those in the cache are not evaluated again (required)
+   * @param tokens number of tokens to generate
+   * @param onToken called after each token (required)
+   */
+  void generate(int[] history, int tokens, Runnable onToken);
+
+  /** {@return bytes of the key-value cache} */
+  long kvBytes();
+
+  /** Frees what the subject holds. */
+  @Override
+  void close();
+}

@@ -1,0 +1,236 @@
+package io.github.llmmobile;
+
+import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.internal.ChatJson;
+import io.github.llmmobile.internal.NativeHandle;
+import io.github.llmmobile.internal.NativeModel;
+import io.github.llmmobile.internal.NativeSession;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A loaded model: weights and vocabulary, shared by any number of sessions. Sessions keep what they need of it, so it
+ * may be closed before them; its memory goes with the last of them. Threads: any, also several at once.
+ *
+ * <p>Every method but {@link #close()} throws {@link IllegalStateException} after close.
+ */
+public final class LlmModel implements AutoCloseable {
+  private final NativeModel handle;
+  private final Set<LoraAdapter> adapters = ConcurrentHashMap.newKeySet();
+  private volatile @Nullable ModelInfo info;
+
+  private LlmModel(NativeModel handle) {
+    this.handle = handle;
+  }
+
+  /**
+   * Loads a model. An interrupt of the thread cancels.
+   *
+   * @param options which model, and how (required)
+   * @return the model; the caller closes it (never null)
+   * @throws ModelUnavailableException MODEL_NOT_FOUND, MODEL_INVALID or MODEL_UNSUPPORTED
+   * @throws LlmCancelledException if the progress listener or an interrupt cancelled
+   * @throws LlmException OUT_OF_MEMORY, IO, NO_BACKEND or NATIVE_LIBRARY
+   */
+  public static LlmModel load(ModelOptions options) {
+    return new LlmModel(NativeModel.open(Objects.requireNonNull(options, "options")));
+  }
+
+  /**
+   * Reads the header of a GGUF file without loading weights.
+   *
+   * @param path the file (required)
+   * @return its facts (never null)
+   * @throws ModelUnavailableException MODEL_NOT_FOUND, MODEL_INVALID or MODEL_UNSUPPORTED
+   * @throws LlmException IO or NATIVE_LIBRARY
+   */
+  public static GgufInfo inspect(Path path) {
+    return new GgufInfo(NativeModel.inspect(ModelOptions.of(path).path()));
+  }
+
+  /**
+   * What the model says about itself.
+   *
+   * @return its facts (never null)
+   */
+  public ModelInfo info() {
+    try (NativeHandle.Use use = handle.use()) {
+      ModelInfo known = info;
+      if (known == null) {
+        known = new ModelInfo(handle.info());
+        info = known;
+      }
+      return known;
+    }
+  }
+
+  /**
+   * A session with the defaults.
+   *
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException OUT_OF_MEMORY; NOT_AVAILABLE if the model was loaded without weights
+   */
+  public LlmSession newSession() {
+    return newSession(SessionOptions.defaults());
+  }
+
+  /**
+   * A session.
+   *
+   * @param options how it is set up (required)
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException OUT_OF_MEMORY; RANGE; NOT_AVAILABLE if the model was loaded without weights
+   */
+  public LlmSession newSession(SessionOptions options) {
+    return newSession(options, InferenceConfig.empty());
+  }
+
+  /**
+   * A session with the techniques of a configuration.
+   *
+   * @param config the configuration (required)
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException as {@link #newSession(SessionOptions, InferenceConfig)}
+   */
+  public LlmSession newSession(InferenceConfig config) {
+    return newSession(SessionOptions.defaults(), config);
+  }
+
+  /**
+   * A session with the techniques of a configuration. What the configuration asks for and cannot act is reported by
+   * {@link LlmSession#techniques()} and in each result, and logged here at WARN. Its {@code max_new_tokens} is the
+   * length limit of generations that are given no options.
+   *
+   * @param options how it is set up (required)
+   * @param config the configuration (required)
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException OUT_OF_MEMORY; RANGE; NOT_AVAILABLE if the model was loaded without weights, or if the
+   *     configuration is strict and a technique cannot act
+   */
+  public LlmSession newSession(SessionOptions options, InferenceConfig config) {
+    Objects.requireNonNull(options, "options");
+    List<TechniqueReport> techniques = Techniques.plan(config);
+    GenerationOptions.Builder generation = GenerationOptions.builder();
+    config.maxNewTokens().ifPresent(generation::maxTokens);
+    try (NativeHandle.Use use = handle.use()) {
+      int vocabulary = info().vocabulary();
+      return new LlmSession(handle.newSession(options), vocabulary, generation.build(), techniques);
+    }
+  }
+
+  /**
+   * The tokens of a text.
+   *
+   * @param text the text (required)
+   * @param addSpecial true adds what the model wants around a text, such as its start token
+   * @param parseSpecial true turns the text of control tokens such as {@code <|im_start|>} into those tokens: right for
+   *     rendered templates, never for what users type
+   * @return ids (never null)
+   * @throws LlmException ENCODING if the text has half of a surrogate pair
+   */
+  public int[] tokenize(String text, boolean addSpecial, boolean parseSpecial) {
+    try (NativeHandle.Use use = handle.use()) {
+      return handle.tokenize(text, addSpecial, parseSpecial);
+    }
+  }
+
+  /**
+   * The text of tokens. Bytes that do not form a character become U+FFFD.
+   *
+   * @param tokens ids (required)
+   * @param special true writes control tokens as text, false leaves them out
+   * @return the text (never null)
+   * @throws LlmException RANGE if an id is not in the vocabulary
+   */
+  public String detokenize(int[] tokens, boolean special) {
+    Objects.requireNonNull(tokens, "tokens");
+    try (NativeHandle.Use use = handle.use()) {
+      return handle.detokenize(tokens, special);
+    }
+  }
+
+  /**
+   * A conversation as the text that the model reads, ending with the opening of its answer.
+   *
+   * @param messages the conversation, at least one message (required)
+   * @return the text (never null)
+   * @throws LlmException TEMPLATE if the model has no chat template or it fails on these messages; ENCODING
+   */
+  public String renderChat(List<ChatMessage> messages) {
+    return renderChat(ChatRequest.of(messages));
+  }
+
+  /**
+   * A conversation as the text that the model reads. Tokenise it with both flags set.
+   *
+   * @param request the conversation (required)
+   * @return the text (never null)
+   * @throws LlmException TEMPLATE if there is no chat template or it fails on these messages; JSON if the tools are
+   *     malformed; ENCODING
+   */
+  public String renderChat(ChatRequest request) {
+    try (NativeHandle.Use use = handle.use()) {
+      return handle.renderChat(ChatJson.of(request));
+    }
+  }
+
+  /**
+   * Opens a LoRA adapter of this model.
+   *
+   * @param path the adapter, GGUF (required)
+   * @return the adapter; closed by the caller, or with this model (never null)
+   * @throws LlmException MODEL_NOT_FOUND if there is no such file; ADAPTER_INVALID if it is broken or made for another
+   *     model
+   */
+  public LoraAdapter openAdapter(Path path) {
+    Path file = ModelOptions.of(path).path();
+    try (NativeHandle.Use use = handle.use()) {
+      LoraAdapter adapter = new LoraAdapter(handle.openAdapter(file), adapters::remove);
+      adapters.add(adapter);
+      if (handle.isClosed()) {
+        // close() may have gone through the set before this adapter was in it.
+        adapter.close();
+      }
+      return adapter;
+    }
+  }
+
+  /**
+   * The embedding of a text: its tokens' final hidden states, pooled. Each call sets up a session of the text's length.
+   *
+   * @param text the text (required)
+   * @param options how it becomes a vector (required)
+   * @return {@link ModelInfo#embedding()} numbers (never null)
+   * @throws LlmException INVALID_ARGUMENT if the text has no tokens; NOT_AVAILABLE if the model cannot do it; ENCODING
+   */
+  public float[] embed(String text, EmbeddingOptions options) {
+    Objects.requireNonNull(options, "options");
+    try (NativeHandle.Use use = handle.use()) {
+      int[] tokens = handle.tokenize(text, true, false);
+      if (tokens.length == 0) {
+        throw Checks.invalid("text", "has no tokens");
+      }
+      SessionOptions session =
+          SessionOptions.builder().contextTokens(tokens.length).threads(options.threads()).build();
+      int width = info().embedding();
+      try (NativeSession embedder = handle.newSession(session);
+          NativeSession.Call call = embedder.begin()) {
+        return embedder.embed(tokens, options.pooling(), options.normalize(), width);
+      }
+    }
+  }
+
+  /** Gives the model up, with its adapters; further calls do nothing. Sessions go on. Calls that run are finished. */
+  @Override
+  public void close() {
+    handle.close();
+    for (LoraAdapter adapter : new ArrayList<>(adapters)) {
+      adapter.close();
+    }
+  }
+}

@@ -1,0 +1,411 @@
+package io.github.llmmobile;
+
+import io.github.llmmobile.internal.CallHandle;
+import io.github.llmmobile.internal.NativeAdapter;
+import io.github.llmmobile.internal.NativeHandle;
+import io.github.llmmobile.internal.NativeSession;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Spliterator;
+import java.util.Spliterators;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
+
+/**
+ * One conversation with a model: a history of tokens, and the cache that makes continuing it cheap.
+ *
+ * <p>A session takes one call at a time, from any thread; a second one is refused with {@link ErrorCode#BUSY} and
+ * changes nothing. {@link #cancel()}, {@link #setThreads}, {@link #contextTokens()}, {@link #techniques()} and {@link
+ * #close()} may come at any time, from listeners as well. After close every method but these last two throws {@link
+ * IllegalStateException}; {@link #cancel()} does nothing.
+ *
+ * <p>Interrupting the thread of a call cancels it; the interrupt flag stays set. Calls without a result of their own
+ * then throw {@link LlmCancelledException} and leave the session usable.
+ */
+public final class LlmSession implements AutoCloseable {
+  private static final TokenListener SILENT = token -> {};
+
+  private final NativeSession handle;
+  private final int vocabulary;
+  private final GenerationOptions defaultOptions;
+  private final List<TechniqueReport> techniques;
+
+  LlmSession(
+      NativeSession handle, int vocabulary, GenerationOptions defaultOptions, List<TechniqueReport> techniques) {
+    this.handle = handle;
+    this.vocabulary = vocabulary;
+    this.defaultOptions = defaultOptions;
+    this.techniques = techniques;
+  }
+
+  // ---- generating ---------------------------------------------------------------------------------------------
+
+  /**
+   * Generates an answer with the default options.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @return the answer (never null)
+   * @throws LlmException as {@link #generate(Prompt, GenerationOptions, TokenListener, CancellationToken)}
+   */
+  public GenerationResult generate(Prompt prompt) {
+    return generate(prompt, defaultOptions);
+  }
+
+  /**
+   * Generates an answer.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @return the answer (never null)
+   * @throws LlmException as {@link #generate(Prompt, GenerationOptions, TokenListener, CancellationToken)}
+   */
+  public GenerationResult generate(Prompt prompt, GenerationOptions options) {
+    return generate(prompt, options, SILENT);
+  }
+
+  /**
+   * Generates an answer, token by token.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @param listener hears each token on this thread (required)
+   * @return the answer (never null)
+   * @throws LlmException as {@link #generate(Prompt, GenerationOptions, TokenListener, CancellationToken)}
+   */
+  public GenerationResult generate(Prompt prompt, GenerationOptions options, TokenListener listener) {
+    return generate(prompt, options, listener, CancellationToken.none());
+  }
+
+  /**
+   * Generates an answer, token by token, until it is complete or someone cancels. The prompt replaces the history: what
+   * both begin with is not evaluated again.
+   *
+   * <p>A cancel while tokens are generated gives the answer so far with {@link StopReason#CANCELLED}. What the listener
+   * throws comes out of this method; the history then holds the tokens up to there.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @param listener hears each token on this thread (required)
+   * @param cancellation cancels, also if it was cancelled before (required)
+   * @return the answer (never null)
+   * @throws ContextFullException if the prompt does not fit; nothing has changed
+   * @throws LlmCancelledException if someone cancelled before the prompt was read; the history is what the prompt and
+   *     the former history have in common
+   * @throws LlmException BUSY, GRAMMAR, JSON, RANGE, TEMPLATE, ENCODING, or INVALID_ARGUMENT if the prompt has no
+   *     tokens: nothing has changed. OUT_OF_MEMORY or INTERNAL
+   */
+  public GenerationResult generate(
+      Prompt prompt, GenerationOptions options, TokenListener listener, CancellationToken cancellation) {
+    return generate(prompt, options, listener, cancellation, () -> {});
+  }
+
+  /** {@code onCancel} ends waits of the listener when the call is cancelled by whatever means. */
+  GenerationResult generate(
+      Prompt prompt,
+      GenerationOptions options,
+      TokenListener listener,
+      CancellationToken cancellation,
+      Runnable onCancel) {
+    Objects.requireNonNull(prompt, "prompt");
+    Objects.requireNonNull(options, "options");
+    Objects.requireNonNull(listener, "listener");
+    Objects.requireNonNull(cancellation, "cancellation");
+    try (CallHandle.Call call = handle.begin(onCancel);
+        CancellationToken.Registration registration = cancellation.register(call::cancel)) {
+      if (cancellation.isCancelled()) {
+        throw new LlmCancelledException("cancelled before the generation began");
+      }
+      return new Generation(handle, options, listener).run(prompt, techniques);
+    }
+  }
+
+  /**
+   * Generates an answer on a thread of its own, to be pulled token by token. The session is busy until the iterator is
+   * closed or has come to its end.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @return the tokens; the caller closes it (never null)
+   * @throws IllegalStateException if the session is closed. Other failures come out of {@link TokenIterator#hasNext()}
+   */
+  public TokenIterator stream(Prompt prompt, GenerationOptions options) {
+    Objects.requireNonNull(prompt, "prompt");
+    Objects.requireNonNull(options, "options");
+    try (NativeHandle.Use use = handle.use()) {
+      return TokenIterator.start(this, prompt, options);
+    }
+  }
+
+  /**
+   * {@link #stream} as a Java stream.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @return the tokens, sequential; the caller closes it (never null)
+   * @throws IllegalStateException if the session is closed. Other failures come out of the terminal operation
+   */
+  public Stream<Token> tokens(Prompt prompt, GenerationOptions options) {
+    TokenIterator tokens = stream(prompt, options);
+    int traits = Spliterator.ORDERED | Spliterator.NONNULL | Spliterator.IMMUTABLE;
+    return StreamSupport.stream(Spliterators.spliteratorUnknownSize(tokens, traits), false).onClose(tokens::close);
+  }
+
+  /**
+   * Generates an answer on another thread. Cancelling or otherwise completing the future from outside cancels the
+   * generation; the session may then be busy for the time of one token more.
+   *
+   * @param prompt the whole history that the answer continues (required)
+   * @param options how (required)
+   * @param listener hears each token on that thread (required)
+   * @param executor runs the generation (required)
+   * @return the answer, or what {@link #generate(Prompt, GenerationOptions, TokenListener)} throws (never null)
+   */
+  public CompletableFuture<GenerationResult> generateAsync(
+      Prompt prompt, GenerationOptions options, TokenListener listener, Executor executor) {
+    Objects.requireNonNull(prompt, "prompt");
+    Objects.requireNonNull(options, "options");
+    Objects.requireNonNull(listener, "listener");
+    CancellationToken cancellation = new CancellationToken();
+    CompletableFuture<GenerationResult> future = new CompletableFuture<>();
+    future.whenComplete((result, failure) -> cancellation.cancel());
+    executor.execute(() -> {
+      if (future.isDone()) {
+        return;
+      }
+      try {
+        future.complete(generate(prompt, options, listener, cancellation));
+      } catch (Throwable e) {
+        future.completeExceptionally(e);
+      }
+    });
+    return future;
+  }
+
+  // ---- the history --------------------------------------------------------------------------------------------
+
+  /**
+   * Appends tokens to the history and evaluates them.
+   *
+   * @param tokens ids (required)
+   * @throws ContextFullException if they do not fit; nothing has changed
+   * @throws LlmCancelledException if someone cancelled; the history is what it was
+   * @throws LlmException RANGE if an id is not in the vocabulary; BUSY: nothing has changed
+   */
+  public void eval(int... tokens) {
+    Objects.requireNonNull(tokens, "tokens");
+    run(session -> {
+      Generation.stopIfInterrupted();
+      session.eval(tokens);
+    });
+  }
+
+  /**
+   * Drops tokens from the end of the history, as if they had never been evaluated.
+   *
+   * @param nTokens how many stay, from 0 to {@link #tokenCount()}
+   * @throws LlmException RANGE or BUSY: nothing has changed
+   */
+  public void rewind(int nTokens) {
+    run(session -> session.rewind(nTokens));
+  }
+
+  /**
+   * The history.
+   *
+   * @return a fresh array of ids (never null)
+   * @throws LlmException BUSY
+   */
+  public int[] tokens() {
+    return call(NativeSession::tokens);
+  }
+
+  /**
+   * Length of the history.
+   *
+   * @return tokens
+   * @throws LlmException BUSY
+   */
+  public int tokenCount() {
+    return call(NativeSession::tokenCount);
+  }
+
+  /**
+   * Tokens the session can hold.
+   *
+   * @return length of the context
+   */
+  public int contextTokens() {
+    return handle.contextTokens();
+  }
+
+  /**
+   * Logits of the token that comes next.
+   *
+   * @return one number per token of the vocabulary, a fresh array (never null)
+   * @throws LlmException NO_LOGITS if the history is empty; BUSY
+   */
+  public float[] logits() {
+    return call(session -> session.logits(vocabulary));
+  }
+
+  /**
+   * The tokens that are most probable to come next.
+   *
+   * @param k how many, from 1 to the size of the vocabulary
+   * @return k tokens, the most probable first (never null)
+   * @throws LlmException RANGE; NO_LOGITS if the history is empty; BUSY
+   */
+  public List<TokenLogprob> topLogprobs(int k) {
+    Checks.between("k", k, 1, vocabulary);
+    int[] ids = new int[k];
+    float[] logprobs = new float[k];
+    run(session -> session.topLogprobs(ids, logprobs));
+    List<TokenLogprob> top = new ArrayList<>(k);
+    for (int i = 0; i < k; i++) {
+      top.add(new TokenLogprob(ids[i], logprobs[i]));
+    }
+    return top;
+  }
+
+  /**
+   * Perplexity over a text with the windows and scoring of llama.cpp's perplexity tool: windows side by side, the
+   * second half of each scored. The history is cleared.
+   *
+   * @param tokens the text (required)
+   * @param options how (required)
+   * @return the measurement (never null)
+   * @throws LlmCancelledException if someone cancelled
+   * @throws LlmException RANGE if there are fewer tokens than two windows hold; IO; STATE_INVALID or STATE_MISMATCH if
+   *     the file to compare with does not fit; BUSY
+   */
+  public PerplexityResult perplexity(int[] tokens, PerplexityOptions options) {
+    Objects.requireNonNull(tokens, "tokens");
+    Objects.requireNonNull(options, "options");
+    double[] values = call(session -> {
+      Generation.stopIfInterrupted();
+      return session.perplexity(
+          tokens,
+          options.contextTokens(),
+          options.chunks(),
+          options.savePath().orElse(null),
+          options.againstPath().orElse(null),
+          fraction -> !options.progress().isPresent() || options.progress().get().onProgress(fraction));
+    });
+    return new PerplexityResult((int) values[0], values[1], values[2], values[3], values[4], values[5]);
+  }
+
+  /**
+   * Writes history and cache to a file. The path then holds the old file or the new one, never a part.
+   *
+   * @param path the file (required)
+   * @throws LlmException IO if it cannot be written; the old file is untouched. BUSY
+   */
+  public void save(Path path) {
+    Path file = ModelOptions.of(path).path();
+    run(session -> session.save(file));
+  }
+
+  /**
+   * Replaces history and cache by saved ones. Continuing gives the same logits as in the session that was saved.
+   *
+   * @param path a file of {@link #save} (required)
+   * @throws LlmException STATE_INVALID, STATE_MISMATCH, IO or BUSY: nothing has changed
+   */
+  public void load(Path path) {
+    Path file = ModelOptions.of(path).path();
+    run(session -> session.load(file));
+  }
+
+  // ---- settings and counters ----------------------------------------------------------------------------------
+
+  /**
+   * Changes the threads from the next step on, beside a running call as well.
+   *
+   * @param threads for decoding; 0 leaves them as they are
+   * @param batchThreads for reading prompts; 0 leaves them as they are
+   * @throws LlmException RANGE; nothing has changed
+   */
+  public void setThreads(int threads, int batchThreads) {
+    try (NativeHandle.Use use = handle.use()) {
+      handle.setThreads(threads, batchThreads);
+    }
+  }
+
+  /**
+   * Puts LoRA adapters in force, in place of former ones. The next call evaluates the history again.
+   *
+   * @param adapters adapters of this session's model and their strengths; none removes all (required)
+   * @throws IllegalStateException if one of the adapters is closed
+   * @throws LlmException INVALID_ARGUMENT if one belongs to another model; RANGE if a strength is not finite; BUSY
+   */
+  public void setAdapters(Map<LoraAdapter, Float> adapters) {
+    List<NativeAdapter> handles = new ArrayList<>();
+    float[] scales = new float[adapters.size()];
+    for (Map.Entry<LoraAdapter, Float> entry : adapters.entrySet()) {
+      scales[handles.size()] = entry.getValue();
+      handles.add(entry.getKey().handle());
+    }
+    run(session -> session.setAdapters(handles, scales));
+  }
+
+  /**
+   * Which of the techniques of the session's configuration act.
+   *
+   * @return one report per technique, unmodifiable (never null)
+   */
+  public List<TechniqueReport> techniques() {
+    return techniques;
+  }
+
+  /**
+   * The counters since the session began or {@link #resetStats()}.
+   *
+   * @return the counters (never null)
+   * @throws LlmException BUSY
+   */
+  public SessionStats stats() {
+    return new SessionStats(call(NativeSession::stats));
+  }
+
+  /**
+   * Sets the counters to zero.
+   *
+   * @throws LlmException BUSY
+   */
+  public void resetStats() {
+    run(NativeSession::resetStats);
+  }
+
+  /** Cancels the running call, within a fraction of a token's time. Without one nothing happens, now or later. */
+  public void cancel() {
+    handle.cancel();
+  }
+
+  /**
+   * Cancels the running call, waits for it, and frees the session. On the thread of the running call, as in a listener,
+   * it does not wait: the call frees the session when it returns. Further calls do nothing.
+   */
+  @Override
+  public void close() {
+    handle.close();
+  }
+
+  private <T> T call(Function<NativeSession, T> body) {
+    try (CallHandle.Call call = handle.begin()) {
+      return body.apply(handle);
+    }
+  }
+
+  private void run(Consumer<NativeSession> body) {
+    try (CallHandle.Call call = handle.begin()) {
+      body.accept(handle);
+    }
+  }
+}

@@ -1,0 +1,30 @@
+package io.github.llmmobile;
+
+import io.github.llmmobile.internal.NativeAdapter;
+import java.util.function.Consumer;
+
+/**
+ * A LoRA adapter of one model, put in force with {@link LlmSession#setAdapters}. Closing it is safe at any time:
+ * sessions keep what they use. Closing its model closes it as well. Adapters are equal only to themselves. Threads:
+ * any.
+ */
+public final class LoraAdapter implements AutoCloseable {
+  private final NativeAdapter handle;
+  private final Consumer<LoraAdapter> onClose;
+
+  LoraAdapter(NativeAdapter handle, Consumer<LoraAdapter> onClose) {
+    this.handle = handle;
+    this.onClose = onClose;
+  }
+
+  NativeAdapter handle() {
+    return handle;
+  }
+
+  /** Gives the adapter up; further calls do nothing. */
+  @Override
+  public void close() {
+    onClose.accept(this);
+    handle.close();
+  }
+}

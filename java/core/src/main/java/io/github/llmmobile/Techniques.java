@@ -1,0 +1,46 @@
+package io.github.llmmobile;
+
+import io.github.llmmobile.config.InferenceConfig;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Decides what becomes of the techniques that a configuration asks for. */
+final class Techniques {
+  private static final Logger LOG = LoggerFactory.getLogger(Techniques.class);
+  private static final String MISSING = "this version of LLM Mobile does not have this technique";
+  private static final String NOT_ASKED = "the configuration does not ask for it";
+
+  private Techniques() {}
+
+  /**
+   * One report per technique. What cannot act is logged, and refused if the configuration is strict.
+   *
+   * @throws LlmException NOT_AVAILABLE if the configuration is strict and asks for something that cannot act
+   */
+  static List<TechniqueReport> plan(InferenceConfig config) {
+    List<TechniqueReport> reports = new ArrayList<>();
+    reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
+    reports.add(report("token_pruning", config.tokenPruning().isPresent()));
+    reports.add(report("layer_compression", config.layerCompression().isPresent()));
+    reports.add(report("memory_manager", config.memoryManager().isPresent()));
+    for (TechniqueReport report : reports) {
+      if (report.status() == TechniqueReport.Status.NOT_AVAILABLE) {
+        String message = report.technique() + "_config: " + report.detail();
+        if (config.strict()) {
+          throw new LlmException(ErrorCode.NOT_AVAILABLE, message + "; leave it out, or set strict to false");
+        }
+        LOG.warn("{}; it is ignored", message);
+      }
+    }
+    return Collections.unmodifiableList(reports);
+  }
+
+  private static TechniqueReport report(String technique, boolean asked) {
+    return asked
+        ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, MISSING)
+        : new TechniqueReport(technique, TechniqueReport.Status.OFF, NOT_ASKED);
+  }
+}

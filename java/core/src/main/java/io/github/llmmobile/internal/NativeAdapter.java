@@ -1,0 +1,19 @@
+package io.github.llmmobile.internal;
+
+import io.github.llmmobile.internal.jni.Llmm;
+import io.github.llmmobile.internal.jni.LlmmAdapter;
+
+/** A LoRA adapter. Sessions that use it keep what they need. */
+public final class NativeAdapter extends NativeHandle {
+  final LlmmAdapter pointer;
+
+  NativeAdapter(LlmmAdapter pointer) {
+    super("LoraAdapter");
+    this.pointer = pointer;
+  }
+
+  @Override
+  protected void free() {
+    Llmm.llmm_adapter_close(pointer);
+  }
+}

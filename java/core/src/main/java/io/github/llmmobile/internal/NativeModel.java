@@ -1,0 +1,209 @@
+package io.github.llmmobile.internal;
+
+import io.github.llmmobile.ModelOptions;
+import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.internal.jni.Llmm;
+import io.github.llmmobile.internal.jni.LlmmAdapter;
+import io.github.llmmobile.internal.jni.LlmmModel;
+import io.github.llmmobile.internal.jni.LlmmModelParams;
+import io.github.llmmobile.internal.jni.LlmmSampler;
+import io.github.llmmobile.internal.jni.LlmmSession;
+import io.github.llmmobile.internal.jni.LlmmSessionParams;
+import java.nio.file.Path;
+import org.bytedeco.javacpp.BytePointer;
+
+/**
+ * A loaded model. The caller of each method but {@link #open} is a user of the handle. A session is one for as long as
+ * it lives, so that it can still tokenise after the owner has closed the model. Threads: any.
+ */
+public final class NativeModel extends NativeHandle {
+  private final LlmmModel pointer;
+
+  private NativeModel(LlmmModel pointer) {
+    super("LlmModel");
+    this.pointer = pointer;
+  }
+
+  /**
+   * Loads a model.
+   *
+   * @param options which, and how
+   * @return the model
+   */
+  public static NativeModel open(ModelOptions options) {
+    NativeRuntime.ensureLoaded();
+    LlmmModel model = new LlmmModel();
+    try (BytePointer path = path(options.path());
+        LlmmModelParams params = new LlmmModelParams();
+        Callbacks.Registration callback =
+            Callbacks.register(Interrupts.watching(fraction -> onProgress(options, fraction)))) {
+      Llmm.llmm_model_params_init(params);
+      params.use_mmap(flag(options.useMmap()));
+      params.use_mlock(flag(options.useMlock()));
+      params.check_tensors(flag(options.checkTensors()));
+      params.vocab_only(flag(options.vocabOnly()));
+      params.repack(flag(options.repack()));
+      params.progress(Callbacks.progress());
+      params.progress_data(callback.userData());
+      int status = Llmm.llmm_model_open(path, params, model);
+      try {
+        callback.rethrow();
+      } catch (Throwable e) {
+        // The listener may have failed so late that the model was loaded all the same.
+        if (status == Llmm.LLMM_OK) {
+          Llmm.llmm_model_close(model);
+        }
+        throw e;
+      }
+      Status.check(status);
+    }
+    return new NativeModel(model);
+  }
+
+  private static boolean onProgress(ModelOptions options, double fraction) {
+    return !options.progress().isPresent() || options.progress().get().onProgress(fraction);
+  }
+
+  /**
+   * Facts of a file's header.
+   *
+   * @param file the GGUF file
+   * @return JSON
+   */
+  public static String inspect(Path file) {
+    NativeRuntime.ensureLoaded();
+    try (BytePointer path = path(file)) {
+      return Buffers.text(out -> Llmm.llmm_gguf_inspect(path, out));
+    }
+  }
+
+  /**
+   * Facts of the model.
+   *
+   * @return JSON
+   */
+  public String info() {
+    return Buffers.text(out -> Llmm.llmm_model_info(pointer, out));
+  }
+
+  /**
+   * Tokens of a text.
+   *
+   * @param text the text
+   * @param addSpecial whether to add what the model wants around a text
+   * @param parseSpecial whether the text of control tokens becomes those tokens
+   * @return their ids
+   */
+  public int[] tokenize(String text, boolean addSpecial, boolean parseSpecial) {
+    byte[] bytes = Utf8.encode("text", text);
+    try (BytePointer copy = Utf8.copy(bytes)) {
+      return Buffers.ints(
+          out -> Llmm.llmm_tokenize(pointer, copy, bytes.length, flag(addSpecial), flag(parseSpecial), out));
+    }
+  }
+
+  /**
+   * Text of tokens.
+   *
+   * @param tokens their ids
+   * @param special whether control tokens are written as text
+   * @return the text
+   */
+  public String detokenize(int[] tokens, boolean special) {
+    return Buffers.text(out -> Llmm.llmm_detokenize(pointer, tokens, tokens.length, flag(special), out));
+  }
+
+  /**
+   * A conversation rendered with the chat template.
+   *
+   * @param request JSON as of {@link ChatJson}
+   * @return the text
+   */
+  public String renderChat(String request) {
+    byte[] bytes = Utf8.encode("messages", request);
+    try (BytePointer copy = Utf8.copy(bytes)) {
+      return Buffers.text(out -> Llmm.llmm_chat_render(pointer, copy, bytes.length, out));
+    }
+  }
+
+  /**
+   * Opens a LoRA adapter of this model.
+   *
+   * @param file the adapter
+   * @return the adapter
+   */
+  public NativeAdapter openAdapter(Path file) {
+    LlmmAdapter adapter = new LlmmAdapter();
+    try (BytePointer path = path(file)) {
+      Status.check(Llmm.llmm_adapter_open(pointer, path, adapter));
+    }
+    return new NativeAdapter(adapter);
+  }
+
+  /**
+   * A sampler for one generation.
+   *
+   * @param options JSON as of {@link SamplerJson}
+   * @return the sampler
+   */
+  public NativeSampler newSampler(String options) {
+    byte[] bytes = Utf8.encode("options", options);
+    LlmmSampler sampler = new LlmmSampler();
+    try (BytePointer copy = Utf8.copy(bytes)) {
+      Status.check(Llmm.llmm_sampler_new(pointer, copy, bytes.length, sampler));
+    }
+    return new NativeSampler(sampler);
+  }
+
+  /**
+   * A new session, which becomes a user of this model.
+   *
+   * @param options how it is set up
+   * @return the session
+   * @throws IllegalStateException if the model is closed
+   */
+  public NativeSession newSession(SessionOptions options) {
+    LlmmSession session = new LlmmSession();
+    enter();
+    boolean made = false;
+    try (LlmmSessionParams params = new LlmmSessionParams()) {
+      Llmm.llmm_session_params_init(params);
+      params.n_ctx(options.contextTokens());
+      params.n_batch(options.batchTokens());
+      params.n_threads(options.threads());
+      params.n_threads_batch(options.batchThreads());
+      params.flash_attention(flashAttention(options));
+      Status.check(Llmm.llmm_session_new(pointer, params, session));
+      made = true;
+    } finally {
+      if (!made) {
+        exit();
+      }
+    }
+    return new NativeSession(this, session);
+  }
+
+  @Override
+  protected void free() {
+    Llmm.llmm_model_close(pointer);
+  }
+
+  private static int flashAttention(SessionOptions options) {
+    switch (options.flashAttention()) {
+      case OFF:
+        return Llmm.LLMM_FLASH_ATTENTION_OFF;
+      case ON:
+        return Llmm.LLMM_FLASH_ATTENTION_ON;
+      default:
+        return Llmm.LLMM_FLASH_ATTENTION_AUTO;
+    }
+  }
+
+  static BytePointer path(Path path) {
+    return Utf8.terminated("path", path.toString());
+  }
+
+  static int flag(boolean value) {
+    return value ? 1 : 0;
+  }
+}

@@ -1,0 +1,322 @@
+package io.github.llmmobile.internal;
+
+import io.github.llmmobile.Pooling;
+import io.github.llmmobile.internal.jni.Llmm;
+import io.github.llmmobile.internal.jni.LlmmAdapter;
+import io.github.llmmobile.internal.jni.LlmmGenerateParams;
+import io.github.llmmobile.internal.jni.LlmmGenerateResult;
+import io.github.llmmobile.internal.jni.LlmmPerplexityParams;
+import io.github.llmmobile.internal.jni.LlmmPerplexityResult;
+import io.github.llmmobile.internal.jni.LlmmSession;
+import io.github.llmmobile.internal.jni.LlmmStats;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.PointerPointer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One conversation. All methods but {@link #setThreads} are called within a {@link CallHandle.Call}. The session is a
+ * user of its model until it is freed.
+ */
+public final class NativeSession extends CallHandle {
+  private final NativeModel model;
+  private final LlmmSession pointer;
+  private final int contextTokens;
+
+  NativeSession(NativeModel model, LlmmSession pointer) {
+    super("LlmSession");
+    this.model = model;
+    this.pointer = pointer;
+    contextTokens = Llmm.llmm_session_n_ctx(pointer);
+  }
+
+  /**
+   * The session's model, for as long as the session lives.
+   *
+   * @return the model, perhaps closed by its owner and yet usable within a call
+   */
+  public NativeModel model() {
+    return model;
+  }
+
+  /**
+   * Tokens the session can hold.
+   *
+   * @return the length of the context
+   */
+  public int contextTokens() {
+    return contextTokens;
+  }
+
+  /**
+   * Length of the history.
+   *
+   * @return a number of tokens
+   */
+  public int tokenCount() {
+    return Llmm.llmm_session_n_tokens(pointer);
+  }
+
+  /**
+   * The history.
+   *
+   * @return token ids
+   */
+  public int[] tokens() {
+    return Buffers.ints(out -> Llmm.llmm_session_tokens(pointer, out));
+  }
+
+  /**
+   * Appends and evaluates tokens.
+   *
+   * @param tokens their ids
+   */
+  public void eval(int[] tokens) {
+    withProgress(fraction -> true,
+        callback -> Llmm.llmm_session_eval(pointer, tokens, tokens.length, Callbacks.progress(), callback.userData()));
+  }
+
+  /**
+   * Makes the history exactly these tokens.
+   *
+   * @param tokens their ids
+   * @return how many needed no evaluation
+   */
+  public int prefill(int[] tokens) {
+    int[] reused = new int[1];
+    withProgress(fraction -> true,
+        callback -> Llmm.llmm_session_prefill(
+            pointer, tokens, tokens.length, Callbacks.progress(), callback.userData(), reused));
+    return reused[0];
+  }
+
+  /**
+   * Drops tokens from the end.
+   *
+   * @param tokens how many stay
+   */
+  public void rewind(int tokens) {
+    Status.check(Llmm.llmm_session_rewind(pointer, tokens));
+  }
+
+  /**
+   * Samples until there is a reason to stop.
+   *
+   * @param sampler chooses the tokens
+   * @param maxTokens the most tokens
+   * @param logprobs whether to report probabilities
+   * @param batchTokens tokens per call of the sink
+   * @param sink receives the tokens
+   * @return the native stop reason and the number of tokens, end token included
+   */
+  public int[] generate(NativeSampler sampler, int maxTokens, boolean logprobs, int batchTokens, TokenSink sink) {
+    try (LlmmGenerateParams params = new LlmmGenerateParams();
+        LlmmGenerateResult result = new LlmmGenerateResult();
+        Callbacks.Registration callback = Callbacks.register(sink)) {
+      Llmm.llmm_generate_params_init(params);
+      params.max_tokens(maxTokens);
+      params.logprobs(NativeModel.flag(logprobs));
+      params.batch_tokens(batchTokens);
+      params.on_tokens(Callbacks.tokens());
+      params.on_tokens_data(callback.userData());
+      result.struct_size(result.sizeof());
+      int status = Llmm.llmm_session_generate(pointer, sampler.pointer, params, result);
+      callback.rethrow();
+      Status.check(status);
+      return new int[] {result.stop_reason(), result.n_tokens()};
+    }
+  }
+
+  /**
+   * Logits of the last position.
+   *
+   * @param vocabulary how many there are
+   * @return one number per token
+   */
+  public float[] logits(int vocabulary) {
+    float[] logits = new float[vocabulary];
+    Status.check(Llmm.llmm_session_logits(pointer, logits, vocabulary));
+    return logits;
+  }
+
+  /**
+   * The most probable next tokens.
+   *
+   * @param tokens receives their ids
+   * @param logprobs receives their log-probabilities
+   */
+  public void topLogprobs(int[] tokens, float[] logprobs) {
+    Status.check(Llmm.llmm_session_top_logprobs(pointer, tokens.length, tokens, logprobs));
+  }
+
+  /**
+   * The embedding of a text.
+   *
+   * @param tokens the text
+   * @param pooling how tokens become one vector
+   * @param normalize whether its length shall be 1
+   * @param width length of the vector
+   * @return the vector
+   */
+  public float[] embed(int[] tokens, Pooling pooling, boolean normalize, int width) {
+    float[] out = new float[width];
+    Status.check(Llmm.llmm_session_embed(
+        pointer, tokens, tokens.length, pooling(pooling), NativeModel.flag(normalize), out, width));
+    return out;
+  }
+
+  private static int pooling(Pooling pooling) {
+    switch (pooling) {
+      case CLS:
+        return Llmm.LLMM_POOLING_CLS;
+      case LAST:
+        return Llmm.LLMM_POOLING_LAST;
+      default:
+        return Llmm.LLMM_POOLING_MEAN;
+    }
+  }
+
+  /**
+   * Perplexity over tokens.
+   *
+   * @param tokens the text
+   * @param window tokens of a window, or 0
+   * @param chunks windows to score, or -1
+   * @param savePath where probabilities go, or null
+   * @param againstPath what to compare with, or null
+   * @param sink hears the progress
+   * @return scored tokens, perplexity, standard error, mean and 99th percentile of KL, agreement
+   */
+  public double[] perplexity(int[] tokens, int window, int chunks, @Nullable Path savePath, @Nullable Path againstPath,
+      ProgressSink sink) {
+    try (LlmmPerplexityParams params = new LlmmPerplexityParams();
+        LlmmPerplexityResult result = new LlmmPerplexityResult();
+        BytePointer save = savePath == null ? null : NativeModel.path(savePath);
+        BytePointer against = againstPath == null ? null : NativeModel.path(againstPath)) {
+      Llmm.llmm_perplexity_params_init(params);
+      params.n_ctx(window);
+      params.n_chunks(chunks);
+      params.save_path(save);
+      params.against_path(against);
+      result.struct_size(result.sizeof());
+      withProgress(sink, callback -> {
+        params.progress(Callbacks.progress());
+        params.progress_data(callback.userData());
+        return Llmm.llmm_session_perplexity(pointer, tokens, tokens.length, params, result);
+      });
+      return new double[] {
+        result.n_scored(), result.perplexity(), result.stderr_(), result.kl_mean(), result.kl_p99(),
+        result.top1_agreement()
+      };
+    }
+  }
+
+  /**
+   * Saves the session.
+   *
+   * @param file where
+   */
+  public void save(Path file) {
+    try (BytePointer path = NativeModel.path(file)) {
+      Status.check(Llmm.llmm_session_save(pointer, path));
+    }
+  }
+
+  /**
+   * Replaces the history by a saved one.
+   *
+   * @param file from where
+   */
+  public void load(Path file) {
+    try (BytePointer path = NativeModel.path(file)) {
+      Status.check(Llmm.llmm_session_load(pointer, path));
+    }
+  }
+
+  /**
+   * Sets the adapters in force.
+   *
+   * @param adapters the adapters
+   * @param scales their strengths
+   */
+  public void setAdapters(List<NativeAdapter> adapters, float[] scales) {
+    List<NativeHandle.Use> uses = new ArrayList<>();
+    try (PointerPointer<LlmmAdapter> pointers = new PointerPointer<>(Math.max(1, adapters.size()))) {
+      for (int i = 0; i < adapters.size(); i++) {
+        uses.add(adapters.get(i).use());
+        pointers.put(i, adapters.get(i).pointer);
+      }
+      try (FloatPointer values = new FloatPointer(scales)) {
+        Status.check(Llmm.llmm_session_set_adapters(pointer, pointers, values, scales.length));
+      }
+    } finally {
+      uses.forEach(NativeHandle.Use::close);
+    }
+  }
+
+  /**
+   * Sets the threads; beside a running call as well.
+   *
+   * @param threads for decoding; 0 leaves it
+   * @param batchThreads for prefill; 0 leaves it
+   */
+  public void setThreads(int threads, int batchThreads) {
+    Status.check(Llmm.llmm_session_set_threads(pointer, threads, batchThreads));
+  }
+
+  /**
+   * The counters.
+   *
+   * @return in the order of {@code llmm_stats}, without its size
+   */
+  public long[] stats() {
+    try (LlmmStats stats = new LlmmStats()) {
+      stats.struct_size(stats.sizeof());
+      Status.check(Llmm.llmm_session_stats(pointer, stats));
+      return new long[] {
+        stats.n_ctx(), stats.n_tokens(), stats.n_threads(), stats.n_threads_batch(), stats.prompt_tokens(),
+        stats.reused_tokens(), stats.generated_tokens(), stats.prompt_us(), stats.decode_us(), stats.sample_us(),
+        stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes()
+      };
+    }
+  }
+
+  /** Sets the counters to zero. */
+  public void resetStats() {
+    Status.check(Llmm.llmm_session_stats_reset(pointer));
+  }
+
+  @Override
+  protected void signal() {
+    Llmm.llmm_session_cancel(pointer);
+  }
+
+  @Override
+  protected void clearSignal() {
+    Llmm.llmm_session_cancel_reset(pointer);
+  }
+
+  @Override
+  protected void free() {
+    try {
+      Llmm.llmm_session_close(pointer);
+    } finally {
+      model.exit();
+    }
+  }
+
+  private interface CallWithProgress {
+    int run(Callbacks.Registration callback);
+  }
+
+  private static void withProgress(ProgressSink sink, CallWithProgress call) {
+    try (Callbacks.Registration callback = Callbacks.register(Interrupts.watching(sink))) {
+      int status = call.run(callback);
+      callback.rethrow();
+      Status.check(status);
+    }
+  }
+}

@@ -1,0 +1,100 @@
+package io.github.llmmobile.config;
+
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import com.google.gson.JsonParser;
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+
+/** Properties over random configurations and random damage; the message names the seed. */
+class InferenceConfigRoundTripTest {
+  private static final int ROUNDS = 2000;
+
+  @Test
+  void whatIsWrittenReadsBackEqual() {
+    for (int seed = 0; seed < ROUNDS; seed++) {
+      InferenceConfig config = random(new Random(seed));
+      InferenceConfig back = InferenceConfig.fromJson(config.toJson());
+      assertEquals(config, back, "seed " + seed);
+      assertEquals(config.hashCode(), back.hashCode(), "seed " + seed);
+      assertEquals(config.toJson(), back.toJson(), "seed " + seed);
+      assertEquals(config, config.toBuilder().build(), "seed " + seed);
+    }
+  }
+
+  @Test
+  void damagedTextIsAConfigErrorOrStillAConfiguration() {
+    for (int seed = 0; seed < ROUNDS; seed++) {
+      Random random = new Random(seed);
+      StringBuilder text = new StringBuilder(random(random).toJson());
+      for (int i = 0; i <= random.nextInt(3); i++) {
+        int at = random.nextInt(text.length());
+        if (random.nextBoolean()) {
+          text.setCharAt(at, (char) (32 + random.nextInt(95)));
+        } else {
+          text.setLength(Math.max(1, at));
+        }
+      }
+      String damaged = text.toString();
+      try {
+        InferenceConfig config = InferenceConfig.fromJson(damaged);
+        assertDoesNotThrow(() -> JsonParser.parseString(damaged));
+        assertEquals(config, InferenceConfig.fromJson(config.toJson()), "seed " + seed);
+      } catch (LlmException e) {
+        assertEquals(ErrorCode.CONFIG, e.code(), "seed " + seed);
+      }
+    }
+  }
+
+  private static InferenceConfig random(Random random) {
+    InferenceConfig.Builder b = InferenceConfig.builder().strict(random.nextBoolean());
+    if (random.nextBoolean()) {
+      b.maxNewTokens(random.nextInt(1000) - 1);
+    }
+    if (random.nextBoolean()) {
+      b.edgeCloud(EdgeCloudConfig.builder().bandwidthThresholdMbps(real(random, 1e6)).build());
+    }
+    if (random.nextBoolean()) {
+      b.tokenPruning(TokenPruningConfig.builder()
+          .pruningThreshold(Math.min(1, real(random, 1)))
+          .maxShadowSize(random.nextInt(1000) - 1)
+          .build());
+    }
+    if (random.nextBoolean()) {
+      List<Integer> layers = new ArrayList<>();
+      for (int i = random.nextInt(5); i > 0; i--) {
+        layers.add(random.nextInt());
+      }
+      b.layerCompression(LayerCompressionConfig.builder()
+          .compressionRank(random.nextInt(Integer.MAX_VALUE))
+          .hotPathIndices(layers)
+          .build());
+    }
+    if (random.nextBoolean()) {
+      b.memoryManager(MemoryManagerConfig.builder()
+          .maxMemoryMb(1 + random.nextInt(Integer.MAX_VALUE))
+          .pageSize(16 << random.nextInt(3))
+          .quantizationEnabled(random.nextBoolean())
+          .build());
+    }
+    return b.build();
+  }
+
+  private static double real(Random random, double most) {
+    switch (random.nextInt(4)) {
+      case 0:
+        return 0;
+      case 1:
+        return most;
+      case 2:
+        return Double.MIN_VALUE;
+      default:
+        return random.nextDouble() * most;
+    }
+  }
+}

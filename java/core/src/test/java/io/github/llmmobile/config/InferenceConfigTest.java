@@ -1,0 +1,245 @@
+package io.github.llmmobile.config;
+
+import static io.github.llmmobile.testing.Failures.fails;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.github.llmmobile.ErrorCode;
+import java.io.IOException;
+import java.io.Reader;
+import java.io.StringReader;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+class InferenceConfigTest {
+  private static final String FULL = String.join("\n",
+      "{ \"edge_cloud_config\":        { \"bandwidth_threshold\": 1.0 },",
+      "  \"token_pruning_config\":     { \"pruning_threshold\": 0.01, \"max_shadow_size\": 100 },",
+      "  \"layer_compression_config\": { \"compression_rank\": 8, \"hot_path_indices\": [0, 1, -1] },",
+      "  \"memory_manager_config\":    { \"max_memory_mb\": 512, \"page_size\": 16, \"quantization_enabled\": true },",
+      "  \"max_new_tokens\": 100, \"strict\": true }");
+
+  @Test
+  void everyKeyIsRead() {
+    InferenceConfig config = InferenceConfig.fromJson(FULL);
+    assertEquals(1.0, config.edgeCloud().orElseThrow().bandwidthThresholdMbps());
+    assertEquals(0.01, config.tokenPruning().orElseThrow().pruningThreshold());
+    assertEquals(100, config.tokenPruning().orElseThrow().maxShadowSize());
+    assertEquals(8, config.layerCompression().orElseThrow().compressionRank());
+    assertEquals(List.of(0, 1, -1), config.layerCompression().orElseThrow().hotPathIndices());
+    assertEquals(512, config.memoryManager().orElseThrow().maxMemoryMb());
+    assertEquals(16, config.memoryManager().orElseThrow().pageSize());
+    assertTrue(config.memoryManager().orElseThrow().quantizationEnabled());
+    assertEquals(OptionalInt.of(100), config.maxNewTokens());
+    assertTrue(config.strict());
+  }
+
+  @Test
+  void anEmptyObjectAsksForNothing() {
+    InferenceConfig config = InferenceConfig.fromJson("{}");
+    assertEquals(InferenceConfig.empty(), config);
+    assertTrue(config.edgeCloud().isEmpty());
+    assertTrue(config.tokenPruning().isEmpty());
+    assertTrue(config.layerCompression().isEmpty());
+    assertTrue(config.memoryManager().isEmpty());
+    assertEquals(OptionalInt.empty(), config.maxNewTokens());
+    assertFalse(config.strict());
+    assertEquals("{}", config.toJson());
+  }
+
+  @Test
+  void anEmptySectionHasTheDefaultsOfItsBuilder() {
+    InferenceConfig config = InferenceConfig.fromJson(
+        "{\"edge_cloud_config\":{},\"token_pruning_config\":{},\"layer_compression_config\":{},"
+            + "\"memory_manager_config\":{}}");
+    assertEquals(EdgeCloudConfig.builder().build(), config.edgeCloud().orElseThrow());
+    assertEquals(TokenPruningConfig.builder().build(), config.tokenPruning().orElseThrow());
+    assertEquals(LayerCompressionConfig.builder().build(), config.layerCompression().orElseThrow());
+    assertEquals(MemoryManagerConfig.builder().build(), config.memoryManager().orElseThrow());
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "'1.5',1.5", "'0',0", "'\"1.0 Mbps\"',1", "'\"500 Kbps\"',0.5", "'\"1 Gbps\"',1000", "'\"250000 bps\"',0.25",
+    "'\"2mbps\"',2", "'\" 3  KBPS \"',0.003"
+  })
+  void bandwidthIsANumberInMbpsOrATextWithAUnit(String json, double mbps) {
+    InferenceConfig config =
+        InferenceConfig.fromJson("{\"edge_cloud_config\":{\"bandwidth_threshold\":" + json + "}}");
+    assertEquals(mbps, config.edgeCloud().orElseThrow().bandwidthThresholdMbps());
+  }
+
+  static Stream<Arguments> wrong() {
+    return Stream.of(
+        // Unknown keys name the nearest known one.
+        bad("{\"memory_manager_config\":{\"page_sise\":16}}",
+            "memory_manager_config.page_sise: unknown key, did you mean page_size?"),
+        bad("{\"memory_manager\":{}}", "memory_manager: unknown key, did you mean memory_manager_config?"),
+        bad("{\"max_tokens\":1}", "max_tokens: unknown key, did you mean max_new_tokens?"),
+        bad("{\"Strict\":true}", "Strict: unknown key, did you mean strict?"),
+        bad("{\"token_pruning_config\":{\"temperature\":1}}",
+            "token_pruning_config.temperature: unknown key, known keys are pruning_threshold, max_shadow_size"),
+        bad("{\"\":1}", ": unknown key, known keys are edge_cloud_config, token_pruning_config,"
+            + " layer_compression_config, memory_manager_config, max_new_tokens, strict"),
+        // Wrong types.
+        bad("{\"max_new_tokens\":\"x\"}", "max_new_tokens: must be an integer, but is \"x\""),
+        bad("{\"max_new_tokens\":\"5\"}", "max_new_tokens: must be an integer, but is \"5\""),
+        bad("{\"max_new_tokens\":5.0}", "max_new_tokens: must be an integer, but is 5.0"),
+        bad("{\"max_new_tokens\":1e2}", "max_new_tokens: must be an integer, but is 1e2"),
+        bad("{\"max_new_tokens\":null}", "max_new_tokens: must be an integer, but is null"),
+        bad("{\"max_new_tokens\":[1]}", "max_new_tokens: must be an integer, but is an array"),
+        bad("{\"max_new_tokens\":{}}", "max_new_tokens: must be an integer, but is an object"),
+        bad("{\"strict\":1}", "strict: must be true or false, but is 1"),
+        bad("{\"strict\":\"true\"}", "strict: must be true or false, but is \"true\""),
+        bad("{\"edge_cloud_config\":null}", "edge_cloud_config: must be an object, but is null"),
+        bad("{\"edge_cloud_config\":false}", "edge_cloud_config: must be an object, but is false"),
+        bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":true}}",
+            "edge_cloud_config.bandwidth_threshold: must be a number, but is true"),
+        bad("{\"token_pruning_config\":{\"pruning_threshold\":\"0.5\"}}",
+            "token_pruning_config.pruning_threshold: must be a number, but is \"0.5\""),
+        bad("{\"layer_compression_config\":{\"hot_path_indices\":3}}",
+            "layer_compression_config.hot_path_indices: must be an array of integers, but is 3"),
+        bad("{\"layer_compression_config\":{\"hot_path_indices\":[0,1,true]}}",
+            "layer_compression_config.hot_path_indices[2]: must be an integer, but is true"),
+        bad("{\"memory_manager_config\":{\"quantization_enabled\":\"yes\"}}",
+            "memory_manager_config.quantization_enabled: must be true or false, but is \"yes\""),
+        bad("{\"strict\":\"" + "y".repeat(60) + "\"}",
+            "strict: must be true or false, but is \"" + "y".repeat(40) + "...\""),
+        bad("[]", "the configuration: must be an object, but is an array"),
+        bad("7", "the configuration: must be an object, but is 7"),
+        bad("null", "the configuration: must be an object, but is null"),
+        // Ranges.
+        bad("{\"memory_manager_config\":{\"page_size\":20}}",
+            "memory_manager_config.page_size: must be 16, 32 or 64, but is 20"),
+        bad("{\"memory_manager_config\":{\"max_memory_mb\":0}}",
+            "memory_manager_config.max_memory_mb: must be above 0, but is 0"),
+        bad("{\"token_pruning_config\":{\"pruning_threshold\":1.01}}",
+            "token_pruning_config.pruning_threshold: must be from 0 to 1, but is 1.01"),
+        bad("{\"token_pruning_config\":{\"pruning_threshold\":-0.1}}",
+            "token_pruning_config.pruning_threshold: must be from 0 to 1, but is -0.1"),
+        bad("{\"token_pruning_config\":{\"max_shadow_size\":-2}}",
+            "token_pruning_config.max_shadow_size: must be at least -1, but is -2"),
+        bad("{\"layer_compression_config\":{\"compression_rank\":-1}}",
+            "layer_compression_config.compression_rank: must be at least 0, but is -1"),
+        bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":-1}}",
+            "edge_cloud_config.bandwidth_threshold: must be finite and at least 0, but is -1.0"),
+        bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":1e999}}",
+            "edge_cloud_config.bandwidth_threshold: must be finite and at least 0, but is Infinity"),
+        bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":\"fast\"}}",
+            "edge_cloud_config.bandwidth_threshold: must be a number in Mbps or a text such as \"500 Kbps\", but is"
+                + " \"fast\""),
+        bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":\"-1 Mbps\"}}",
+            "edge_cloud_config.bandwidth_threshold: must be a number in Mbps or a text such as \"500 Kbps\", but is"
+                + " \"-1 Mbps\""),
+        bad("{\"max_new_tokens\":-2}", "max_new_tokens: must be at least -1, but is -2"),
+        bad("{\"max_new_tokens\":2147483648}",
+            "max_new_tokens: must be from -2147483648 to 2147483647, but is 2147483648"),
+        bad("{\"max_new_tokens\":99999999999999999999}",
+            "max_new_tokens: must be from -2147483648 to 2147483647, but is 99999999999999999999"),
+        // Duplicates.
+        bad("{\"strict\":true,\"strict\":true}", "strict: given twice"),
+        bad("{\"edge_cloud_config\":{},\"edge_cloud_config\":{}}", "edge_cloud_config: given twice"),
+        bad("{\"memory_manager_config\":{\"page_size\":16,\"page_size\":32}}",
+            "memory_manager_config.page_size: given twice"));
+  }
+
+  private static Arguments bad(String json, String message) {
+    return Arguments.of(json, message);
+  }
+
+  @ParameterizedTest
+  @MethodSource("wrong")
+  void errorsNameThePath(String json, String message) {
+    assertEquals(message, fails(ErrorCode.CONFIG, () -> InferenceConfig.fromJson(json)));
+  }
+
+  @ParameterizedTest
+  @CsvSource(delimiter = '|', value = {
+    "{\"strict\":true}x|malformed JSON at line 1, column 17",
+    "{\"strict\":true} {}|malformed JSON at line 1, column 18",
+    "{\"strict\" true}|malformed JSON at line 1, column 12",
+    "{'strict':true}|malformed JSON at line 1, column 3",
+    "{strict:true}|malformed JSON at line 1, column 3",
+    "{\"strict\":true,}|malformed JSON at line 1, column 17",
+    "{\"strict\":TRUE}|malformed JSON at line 1, column 11",
+    "{\"max_new_tokens\":NaN}|malformed JSON at line 1, column 19",
+    "{\"max_new_tokens\":01}|malformed JSON at line 1, column 19",
+    "{\"max_new_tokens\":+1}|malformed JSON at line 1, column 19",
+    "/* no */{}|malformed JSON at line 1, column 2",
+    "{\"strict\":true|unexpected end of JSON at line 1, column 15",
+    "{|unexpected end of JSON at line 1, column 2",
+  })
+  void malformedJsonSaysWhere(String json, String message) {
+    assertEquals(message, fails(ErrorCode.CONFIG, () -> InferenceConfig.fromJson(json)));
+  }
+
+  @Test
+  void malformedJsonCountsLines() {
+    assertEquals("malformed JSON at line 2, column 12",
+        fails(ErrorCode.CONFIG, () -> InferenceConfig.fromJson("{\n \"strict\" true}")));
+  }
+
+  @Test
+  void anEmptyTextIsNoConfiguration() {
+    assertEquals("unexpected end of JSON at line 1, column 1",
+        fails(ErrorCode.CONFIG, () -> InferenceConfig.fromJson("")));
+  }
+
+  @Test
+  void whiteSpaceAroundIsFine() {
+    assertTrue(InferenceConfig.fromJson(" \r\n\t{ \"strict\" : true }\n\n").strict());
+  }
+
+  @Test
+  void theReaderStaysOpen() throws IOException {
+    boolean[] closed = new boolean[1];
+    Reader reader = new StringReader("{}") {
+      @Override
+      public void close() {
+        closed[0] = true;
+      }
+    };
+    InferenceConfig.fromJson(reader);
+    assertFalse(closed[0]);
+  }
+
+  @Test
+  void aReaderThatFailsIsAnIoError() {
+    Reader broken = new Reader() {
+      @Override
+      public int read(char[] buffer, int offset, int length) throws IOException {
+        throw new IOException("the disk is gone");
+      }
+
+      @Override
+      public void close() {}
+    };
+    assertTrue(fails(ErrorCode.IO, () -> InferenceConfig.fromJson(broken)).contains("the disk is gone"));
+  }
+
+  @Test
+  void deepNestingIsAnErrorAndNoStackOverflow() {
+    String deep = "{\"edge_cloud_config\":" + "[".repeat(100_000);
+    assertEquals("edge_cloud_config: must be an object, but is an array",
+        fails(ErrorCode.CONFIG, () -> InferenceConfig.fromJson(deep)));
+  }
+
+  @Test
+  void buildersCheckAsTheReaderDoes() {
+    assertEquals("memory_manager_config.page_size: must be 16, 32 or 64, but is 20",
+        fails(ErrorCode.CONFIG, () -> MemoryManagerConfig.builder().pageSize(20).build()));
+    assertEquals("token_pruning_config.pruning_threshold: must be from 0 to 1, but is NaN",
+        fails(ErrorCode.CONFIG, () -> TokenPruningConfig.builder().pruningThreshold(Double.NaN).build()));
+    assertEquals("edge_cloud_config.bandwidth_threshold: must be finite and at least 0, but is NaN",
+        fails(ErrorCode.CONFIG, () -> EdgeCloudConfig.builder().bandwidthThresholdMbps(Double.NaN).build()));
+    assertEquals("max_new_tokens: must be at least -1, but is -7",
+        fails(ErrorCode.CONFIG, () -> InferenceConfig.builder().maxNewTokens(-7).build()));
+  }
+}
