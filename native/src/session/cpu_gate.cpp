@@ -19,13 +19,12 @@ cpu_gate & cpu_gate::instance() {
 bool cpu_gate::enter(int32_t n, const std::function<bool()> & cancelled) {
     n = std::min(n, cores_);
     std::unique_lock<std::mutex> lock(mutex_);
-    const uint64_t ticket = next_ticket_++;
-    // A cancelled waiter keeps its place until it is served, then passes the turn on: tickets stay dense.
-    while (serving_ != ticket || (free_ < n && !cancelled())) {
+    const auto place = waiting_.insert(waiting_.end(), n);
+    bool entered = false;
+    while (!(entered = place == waiting_.begin() && free_ >= n) && !cancelled()) {
         changed_.wait_for(lock, cancel_poll);
     }
-    serving_++;
-    const bool entered = free_ >= n;
+    waiting_.erase(place);
     if (entered) {
         free_ -= n;
     }

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <mutex>
 
 namespace llmm {
@@ -25,8 +26,7 @@ private:
     std::condition_variable changed_;
     const int32_t cores_;
     int32_t free_;
-    uint64_t next_ticket_ = 0;      // first come, first served: a wide step is not starved by narrow ones
-    uint64_t serving_ = 0;
+    std::list<int32_t> waiting_;    // first come, first served: a wide step is not starved by narrow ones
 };
 
 }  // namespace llmm

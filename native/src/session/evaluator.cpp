@@ -84,6 +84,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
     cp.n_threads = control.n_threads;
     cp.n_threads_batch = control.n_threads_batch;
     cp.flash_attn_type = params.flash_attention;
+    cp.swa_full = false;                                       // a window's layers keep a window; cut() knows
     cp.embeddings = params.embeddings;
     if (params.embeddings) {
         cp.pooling_type = LLAMA_POOLING_TYPE_NONE;             // each token's own hidden state; pooling is ours

@@ -336,9 +336,9 @@ void session::embed(span<const int32_t> tokens, llmm_pooling pooling, bool norma
     std::vector<double> sum((size_t) width, 0.0);
     const size_t n = tokens.size();
     for (size_t at = 0; at < n;) {
-        throw_if_cancelled();
         const size_t step = std::min((size_t) params.n_batch, n - at);
         try {
+            throw_if_cancelled();
             ev.run(tokens.subspan(at, step), (int32_t) at, outputs::from, 0);
         } catch (...) {
             drop_evaluator();
