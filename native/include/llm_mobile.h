@@ -238,6 +238,21 @@ typedef struct llmm_session_params {
     int32_t  n_threads_batch;   // threads for prefill; 0 (default): as n_threads
     int32_t  flash_attention;   // llmm_flash_attention; default AUTO: as llama.cpp decides, so that results are its own.
                                 // On CPUs OFF decodes faster in long contexts and needs more work memory in prefill.
+    // Paged key-value cache. Pages hold kv_page_tokens tokens of one layer; attention runs on kernels over pages. Older
+    // pages take 4 bits per element: keys per channel of the page, values per token, both rotated by a Hadamard
+    // transform (after KIVI, arXiv 2402.02750, and QuaRot, arXiv 2404.00456).
+    int32_t  kv_page_tokens;    // 16, 32 or 64; 0 (default): llama.cpp's own cache, and the fields below are not used.
+                                // Layers with a sliding window always keep llama.cpp's. LLMM_ERR_NOT_AVAILABLE: the
+                                // architecture's cache cannot be paged; the text says why.
+    int32_t  kv_quantize;       // 1 (default): pages older than the recent window take 4 bits; 0: all stay f16
+    int32_t  kv_evict;          // 0 (default); 1: when the budget is full, the oldest pages are forgotten: generation
+                                // goes on without those tokens' keys and values
+    int32_t  kv_recent_tokens;  // newest tokens that are never evicted and stay f16 while the budget allows; default 128
+    int32_t  kv_pinned_tokens;  // first tokens of which the same holds (attention sinks, arXiv 2309.17453; a system
+                                // prompt); default 16
+    int32_t  reserved;          // 0
+    uint64_t kv_budget_bytes;   // bound of the pages and their tables; 0 (default): none. When it is full: older pages
+                                // to 4 bits at once, then eviction, then LLMM_ERR_CONTEXT_FULL before anything changes
 } llmm_session_params;
 
 LLMM_API void llmm_session_params_init(llmm_session_params * params);
@@ -414,6 +429,16 @@ typedef struct llmm_stats {
     uint64_t model_bytes;             // weights
     uint64_t kv_bytes;                // key-value cache
     uint64_t compute_bytes;           // work buffers
+    // Paged cache; 0 without one. A page counts once, whatever the number of layers.
+    uint64_t kv_peak_bytes;           // most bytes that pages and tables took
+    int32_t  kv_pages_f16;            // pages as stored
+    int32_t  kv_pages_q4;             // pages of 4 bits
+    int32_t  kv_pages_evicted;        // pages whose tokens are in the history and no longer in the cache
+    int32_t  reserved;
+    int64_t  kv_demotions;            // pages quantised so far
+    int64_t  kv_promotions;           // quantised pages that were written again
+    int64_t  kv_evictions;
+    int64_t  kv_demotion_us;          // time spent quantising
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);

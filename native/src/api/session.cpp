@@ -18,6 +18,11 @@ void llmm_session_params_init(llmm_session_params * params) {
         params->struct_size = sizeof(*params);
         params->n_batch = 512;
         params->flash_attention = LLMM_FLASH_ATTENTION_AUTO;
+        const kv_settings pages;
+        params->kv_quantize = pages.quantize;
+        params->kv_evict = pages.evict;
+        params->kv_recent_tokens = pages.recent_tokens;
+        params->kv_pinned_tokens = pages.pinned_tokens;
     }
 }
 

@@ -69,7 +69,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
     if (llama_model_is_diffusion(m)) {
         fail(LLMM_ERR_NOT_AVAILABLE, "diffusion models cannot hold a session");
     }
-    const double kv_bytes = kv_estimate_bytes(*owner_, params.n_ctx);
+    const double kv_bytes = params.pages ? 0.0 : kv_estimate_bytes(*owner_, params.n_ctx);     // pages come as they are needed
     if (kv_bytes > (double) physical_memory_bytes()) {
         fail(LLMM_ERR_OUT_OF_MEMORY, "a context of %d tokens needs about %.0f MB for keys and values; the machine has %.0f MB",
              params.n_ctx, kv_bytes / 1e6, (double) physical_memory_bytes() / 1e6);
@@ -97,11 +97,18 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
     {
         std::lock_guard<std::mutex> lock(owner_->adapters_mutex());
         const assert_scope asserts(LLMM_ERR_MODEL_INVALID);    // builds the graphs of a model that may contradict itself
-        context_ = llama_init_from_model(m, cp);
+        if (params.pages) {
+            paging_ = std::make_unique<paging>(*params.pages);
+        }
+        context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);
     }
     if (!context_) {
         fail(LLMM_ERR_OUT_OF_MEMORY, "cannot create a context of %d tokens: %s", params.n_ctx,
              errors.reason("not enough memory").c_str());
+    }
+    if (paging_ && !paging_->refusal().empty()) {
+        llama_free(context_);
+        fail(LLMM_ERR_NOT_AVAILABLE, "the cache of this model cannot be paged: %s", paging_->refusal().c_str());
     }
     encoder_only_ = llama_model_has_encoder(m);
     batch_ = llama_batch_init(params.n_batch, 0, 1);

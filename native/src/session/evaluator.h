@@ -2,7 +2,9 @@
 // and can be stopped from another thread within a graph node's time.
 #pragma once
 
+#include "kv/page_store.h"
 #include "llama/memory_report.h"
+#include "llama/paging.h"
 #include "model.h"
 #include "span.h"
 
@@ -10,6 +12,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 struct ggml_threadpool;
@@ -29,6 +32,7 @@ struct evaluator_params {
     int32_t n_outputs = 1;                // most outputs of one step
     bool embeddings = false;              // hidden states beside the logits
     llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    std::optional<kv_settings> pages;     // none: llama.cpp's own cache
 };
 
 // Threads in force and the wish to stop; shared with the threads that may change them while a step runs.
@@ -62,6 +66,7 @@ public:
     bool cut(int32_t position);
 
     memory_report memory() const { return report_memory(context_); }
+    kv_counters pages() const { return paging_ ? paging_->counters() : kv_counters{}; }
 
 private:
     void apply_threads();
@@ -70,6 +75,7 @@ private:
     std::shared_ptr<model> owner_;
     evaluator_params params_;
     evaluator_control & control_;
+    std::unique_ptr<paging> paging_;
     llama_context * context_ = nullptr;
     ggml_threadpool * pool_ = nullptr;
     // Former pools. The back end keeps pointing to the one it computed with last until it computes with another.

@@ -45,6 +45,24 @@ llama_flash_attn_type flash_attention_type(int32_t wish) {
     }
 }
 
+std::optional<kv_settings> page_settings(const llmm_session_params & params) {
+    const int32_t page = params.kv_page_tokens;
+    if (page == 0) {
+        return std::nullopt;
+    }
+    if (page != 16 && page != 32 && page != 64) {
+        fail(LLMM_ERR_RANGE, "params.kv_page_tokens is %d; it must be 0, 16, 32 or 64", page);
+    }
+    kv_settings s;
+    s.page_tokens = page;
+    s.quantize = in_range(params.kv_quantize, 0, 1, "params.kv_quantize") != 0;
+    s.evict = in_range(params.kv_evict, 0, 1, "params.kv_evict") != 0;
+    s.recent_tokens = in_range(params.kv_recent_tokens, 0, max_ctx, "params.kv_recent_tokens");
+    s.pinned_tokens = in_range(params.kv_pinned_tokens, 0, max_ctx, "params.kv_pinned_tokens");
+    s.budget_bytes = params.kv_budget_bytes;
+    return s;
+}
+
 }  // namespace
 
 void progress_sink::report(double fraction) const {
@@ -73,6 +91,7 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     n_ctx_ = (wanted + ctx_step - 1) / ctx_step * ctx_step;
     n_batch_ = std::min(params.n_batch, n_ctx_);
     flash_attention_ = flash_attention_type(params.flash_attention);
+    pages_ = page_settings(params);
     control_.n_threads = params.n_threads > 0 ? params.n_threads : this_cpu().physical_cores;
     control_.n_threads_batch = params.n_threads_batch > 0 ? params.n_threads_batch : control_.n_threads.load();
     chat_evaluator();
@@ -110,6 +129,7 @@ evaluator & session::chat_evaluator() {
     params.n_ctx = n_ctx_;
     params.n_batch = n_batch_;
     params.flash_attention = flash_attention_;
+    params.pages = pages_;
     return make_evaluator(params);
 }
 
@@ -470,6 +490,15 @@ llmm_stats session::stats() {
         const memory_report memory = evaluator_->memory();
         s.kv_bytes = memory.kv_bytes;
         s.compute_bytes = memory.compute_bytes;
+        const kv_counters pages = evaluator_->pages();
+        s.kv_peak_bytes = pages.bytes_peak;
+        s.kv_pages_f16 = pages.pages[(int) page_format::f16];
+        s.kv_pages_q4 = pages.pages[(int) page_format::q4];
+        s.kv_pages_evicted = pages.pages[(int) page_format::none];
+        s.kv_demotions = pages.demotions;
+        s.kv_promotions = pages.promotions;
+        s.kv_evictions = pages.evictions;
+        s.kv_demotion_us = pages.demotion_us;
     }
     return s;
 }

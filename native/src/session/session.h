@@ -18,6 +18,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -88,6 +89,7 @@ private:
     int32_t n_ctx_ = 0;
     int32_t n_batch_ = 0;
     llama_flash_attn_type flash_attention_ = LLAMA_FLASH_ATTN_TYPE_AUTO;
+    std::optional<kv_settings> pages_;
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
 

@@ -1,0 +1,8 @@
+// The kernels for avx2.
+#if defined(__x86_64__) || defined(_M_X64)
+#include "simd_avx2.h"
+
+#include "kernels_impl.h"
+
+const llmm::kernel_table llmm::avx2_kernels = { "avx2", attend, rotate, store, quantize, dequantize, merge };
+#endif

@@ -1,0 +1,8 @@
+// The kernels for avx512.
+#if defined(__x86_64__) || defined(_M_X64)
+#include "simd_avx512.h"
+
+#include "kernels_impl.h"
+
+const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend, rotate, store, quantize, dequantize, merge };
+#endif

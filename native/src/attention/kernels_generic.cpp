@@ -1,0 +1,6 @@
+// The kernels for generic.
+#include "simd_generic.h"
+
+#include "kernels_impl.h"
+
+const llmm::kernel_table llmm::generic_kernels = { "generic", attend, rotate, store, quantize, dequantize, merge };

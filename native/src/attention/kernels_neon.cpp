@@ -1,0 +1,8 @@
+// The kernels for neon.
+#if defined(__aarch64__)
+#include "simd_neon.h"
+
+#include "kernels_impl.h"
+
+const llmm::kernel_table llmm::neon_kernels = { "neon", attend, rotate, store, quantize, dequantize, merge };
+#endif

@@ -1,0 +1,96 @@
+// A llama_kv_cache whose cells are addresses over pages: cell i lives in page i / P, slot i % P. llama.cpp keeps its
+// cells, positions and sequences; keys and values live in a page_store, and attention runs on our kernels through two
+// custom graph nodes per layer (store, attend). The base class is given a layer filter that rejects every layer, so it
+// owns no tensors.
+#pragma once
+
+#include "llmm-hooks.h"
+
+#include "kv/page_store.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace llmm {
+
+struct state_header;
+
+class paged_cache final : public llama_kv_cache {
+public:
+    // Throws std::bad_alloc. Check unsupported() first.
+    paged_cache(const kv_cache_request & request, const kv_settings & settings);
+
+    // Why a cache like this cannot be paged; empty if it can.
+    static std::string unsupported(const kv_cache_request & request);
+
+    kv_counters counters() const { return store_.counters(); }
+
+    slot_info_vec_t prepare(const std::vector<llama_ubatch> & ubatches) override;
+    bool get_can_shift() const override { return false; }
+    void clear(bool data) override;
+    bool seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) override;
+    void seq_cp(llama_seq_id seq_id_src, llama_seq_id seq_id_dst, llama_pos p0, llama_pos p1) override;
+    void seq_keep(llama_seq_id seq_id) override;
+    // Positions are part of the stored keys: shifting them is not possible yet, and these throw.
+    void seq_add(llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos shift) override;
+    void seq_div(llama_seq_id seq_id, llama_pos p0, llama_pos p1, int d) override;
+    std::map<ggml_backend_buffer_type_t, size_t> memory_breakdown() const override;
+    void state_write(llama_io_write_i & io, llama_seq_id seq_id, llama_state_seq_flags flags) const override;
+    void state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_state_seq_flags flags) override;
+
+    void llmm_on_apply(const slot_info & sinfo, const llama_ubatch & ubatch) override;
+    ggml_tensor * llmm_attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args) override;
+
+private:
+    // What the nodes of one layer need; its address stays in cached graphs.
+    struct layer_nodes {
+        paged_cache * cache;
+        int32_t index;                       // among the paged layers
+        int32_t group;
+        float scale;
+        float soft_cap;
+        bool has_sinks;
+    };
+    friend void store_node(ggml_tensor *, int, int, void *);
+    friend void attend_node(ggml_tensor *, int, int, void *);
+
+    state_header make_state_header(size_t n_cells, size_t n_pages) const;
+    std::vector<int32_t> pages_of(const std::vector<uint32_t> & cells) const;      // sorted
+    void describe_page(int32_t page);
+    void describe_all();
+    void plan_visibility(const llama_ubatch & ubatch);
+    void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
+    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens);
+
+    std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
+    page_store store_;
+    const kernel_table & kernels_;
+
+    // The plan of the current ubatch: written in llmm_on_apply, read by the nodes.
+    std::vector<uint32_t> cells_;            // of its tokens
+    std::vector<int32_t> plan_pages_;        // pages that some token sees
+    std::vector<const uint64_t *> plan_visible_;
+    std::vector<std::vector<uint64_t>> plan_words_;
+    std::vector<page_view> plan_views_;      // [layers][plan pages]
+    attend_progress progress_;
+};
+
+// Hooks of a session with a paged cache. cache() is null until the context exists, and if the architecture cannot page.
+class paging_hooks final : public context_hooks {
+public:
+    explicit paging_hooks(const kv_settings & settings) : settings_(settings) {}
+
+    llama_kv_cache * new_kv_cache(const kv_cache_request & request) override;
+
+    const paged_cache * cache() const { return cache_; }
+    const std::string & refusal() const { return refusal_; }
+
+private:
+    kv_settings settings_;
+    paged_cache * cache_ = nullptr;          // owned by the context
+    std::string refusal_ = "this architecture has no cache that can be paged";
+};
+
+}  // namespace llmm

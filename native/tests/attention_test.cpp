@@ -1,0 +1,412 @@
+// The kernels of every instruction set that this machine can run, against plain double-precision arithmetic on the
+// values that the pages hold, and the codecs against the layout that page_layout.h promises.
+#include "attention/attend.h"
+
+#include "ggml.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace llmm_test {
+namespace {
+
+using namespace llmm;
+
+struct deleter { void operator()(uint8_t * p) const { std::free(p); } };
+using block_ptr = std::unique_ptr<uint8_t, deleter>;
+
+block_ptr new_block(size_t n) {
+    block_ptr p(static_cast<uint8_t *>(std::aligned_alloc(64, round_up(n, 64))));
+    std::memset(p.get(), 0, n);
+    return p;
+}
+
+std::vector<const kernel_table *> tables() {
+    std::vector<const kernel_table *> list;
+    for (const char * name : { "generic", "avx2", "avx512", "neon" }) {
+        if (const kernel_table * t = kernels_named(name)) {
+            list.push_back(t);
+        }
+    }
+    return list;
+}
+
+// H of page_layout.h by its definition: entry (i, j) of a block is (-1)^popcount(i & j) / sqrt(block).
+std::vector<double> rotated(const std::vector<double> & x) {
+    const int dim = (int) x.size(), block = rotation_block(dim);
+    std::vector<double> y(x.size(), 0.0);
+    for (int b = 0; b < dim; b += block) {
+        for (int i = 0; i < block; i++) {
+            for (int j = 0; j < block; j++) {
+                y[b + i] += (__builtin_popcount(i & j) % 2 ? -1 : 1) * x[b + j] / std::sqrt((double) block);
+            }
+        }
+    }
+    return y;
+}
+
+double f16_to_double(uint16_t h) {
+    return ggml_fp16_to_fp32(h);
+}
+
+// Key (or value) of one slot, as the page holds it, in the basis of the model.
+std::vector<double> stored(const head_shape & s, page_format f, const uint8_t * block, int slot, bool value) {
+    std::vector<double> x((size_t) s.dim);
+    if (f == page_format::f16) {
+        const auto * half = reinterpret_cast<const uint16_t *>(block);
+        for (int d = 0; d < s.dim; d++) {
+            x[d] = f16_to_double(value ? half[s.elements() + (size_t) slot * s.dim + d]
+                                       : half[(size_t) (slot / 16) * 16 * s.dim + 16 * d + slot % 16]);
+        }
+        return x;
+    }
+    quantized_header h;
+    std::memcpy(&h, block, sizeof(h));
+    const uint8_t * k_scale = block + sizeof(h);
+    const auto * k_min = reinterpret_cast<const int8_t *>(k_scale + s.dim);
+    const uint8_t * v_scale = k_scale + 2 * s.dim;
+    const auto * v_min = reinterpret_cast<const int8_t *>(v_scale + s.page_tokens);
+    const uint8_t * k_codes = block + quantized_codes_at(s);
+    const uint8_t * v_codes = k_codes + key_code_bytes(s);
+    for (int d = 0; d < s.dim; d++) {
+        if (!value) {
+            const uint8_t b = k_codes[(size_t) (slot / 16) * s.dim * 8 + (d / 8) * 64 + (slot % 16) * 4 + d % 4];
+            x[d] = (double) k_min[d] * h.k_min + (double) (d % 8 < 4 ? b & 15 : b >> 4) * k_scale[d] * h.k_scale;
+        } else if (f == page_format::q4) {
+            const uint8_t b = v_codes[(size_t) (d / 16) * s.page_tokens * 8 + (slot / 8) * 64 + (d % 16) * 4 + slot % 4];
+            x[d] = (double) v_min[slot] * h.v_min + (double) (slot % 8 < 4 ? b & 15 : b >> 4) * v_scale[slot] * h.v_scale;
+        } else {
+            const uint8_t b = v_codes[(size_t) (d / 16) * s.page_tokens * 4 + (slot / 16) * 64 + (d % 16) * 4 + slot % 4];
+            x[d] = (double) v_min[slot] * h.v_min + (double) (b >> 2 * (slot % 16 / 4) & 3) * v_scale[slot] * h.v_scale;
+        }
+    }
+    return rotated(x);
+}
+
+// A layer of random pages in random formats, queries, and what each token sees.
+class scene {
+public:
+    scene(const kernel_table & kernels, const attend_shape & shape, int n_pages, std::vector<page_format> formats, uint32_t seed,
+          bool hide, float soft_cap = 0, bool sinks = false)
+        : kernels_(kernels), shape_(shape), soft_cap_(soft_cap), random_(seed) {
+        const head_shape & s = shape.head;
+        std::normal_distribution<float> normal;
+        std::vector<float> k((size_t) s.dim), v((size_t) s.dim);
+        for (int p = 0; p < n_pages; p++) {
+            const page_format f = formats[random_() % formats.size()];
+            block_ptr slab = new_block(shape.n_heads_kv * block_bytes(s, f));
+            const block_ptr half = new_block(block_bytes(s, page_format::f16));
+            for (int h = 0; h < shape.n_heads_kv; h++) {
+                for (int t = 0; t < s.page_tokens; t++) {
+                    for (int d = 0; d < s.dim; d++) {
+                        k[d] = normal(random_) * (d % 7 == 0 ? 4.0f : 1.0f);
+                        v[d] = normal(random_);
+                    }
+                    kernels.store(s, half.get(), t, k.data(), v.data());
+                }
+                uint8_t * to = slab.get() + h * block_bytes(s, f);
+                if (f == page_format::f16) {
+                    std::memcpy(to, half.get(), block_bytes(s, f));
+                } else {
+                    kernels.quantize(s, f, half.get(), s.page_tokens, to);
+                }
+            }
+            views_.push_back({ slab.get(), f });
+            slabs_.push_back(std::move(slab));
+            words_.emplace_back();
+            if (hide && p % 3 != 1) {
+                for (int t = 0; t < shape.n_tokens; t++) {
+                    const uint64_t some = (uint64_t) random_() << 32 | random_();
+                    words_.back().push_back(random_() % 5 == 0 ? 0 : some);
+                }
+                if (p == 0) {
+                    words_.back().assign((size_t) shape.n_tokens, 1);      // no token sees nothing
+                }
+            }
+        }
+        for (const auto & w : words_) {
+            visible_.push_back(w.empty() ? nullptr : w.data());
+        }
+        q_.resize((size_t) shape.n_tokens * shape.n_heads() * s.dim);
+        for (float & x : q_) {
+            x = normal(random_);
+        }
+        for (int h = 0; sinks && h < shape.n_heads(); h++) {
+            sinks_.push_back(normal(random_));
+        }
+    }
+
+    std::vector<float> run(int n_threads) {
+        std::vector<float> out(q_.size(), NAN), scratch(attend_scratch_floats(shape_), NAN);
+        attend_job job = { shape_, q_.data(), (ptrdiff_t) shape_.n_heads() * shape_.head.dim, shape_.head.dim, scale(), soft_cap_,
+                           sinks_.empty() ? nullptr : sinks_.data(), views_.data(), visible_.data(), (int32_t) views_.size(),
+                           out.data(), scratch.data() };
+        attend_progress progress;
+        progress.reset();
+        std::vector<std::thread> threads;
+        for (int i = 1; i < n_threads; i++) {
+            threads.emplace_back([&] { attend(kernels_, job, progress); });
+        }
+        attend(kernels_, job, progress);
+        for (auto & t : threads) {
+            t.join();
+        }
+        return out;
+    }
+
+    std::vector<double> reference() const {
+        const head_shape & s = shape_.head;
+        std::vector<double> out(q_.size());
+        const int n = (int) views_.size() * s.page_tokens;
+        for (int h = 0; h < shape_.n_heads_kv; h++) {
+            std::vector<std::vector<double>> k, v;
+            for (int i = 0; i < n; i++) {
+                const page_view & page = views_[i / s.page_tokens];
+                const uint8_t * block = page.slab + h * block_bytes(s, page.format);
+                k.push_back(stored(s, page.format, block, i % s.page_tokens, false));
+                v.push_back(stored(s, page.format, block, i % s.page_tokens, true));
+            }
+            for (int t = 0; t < shape_.n_tokens; t++) {
+                for (int g = 0; g < shape_.group; g++) {
+                    const int head = h * shape_.group + g;
+                    const size_t at = ((size_t) t * shape_.n_heads() + head) * s.dim;
+                    std::vector<double> score(n);
+                    double top = sinks_.empty() ? -INFINITY : sinks_[head], sum = 0;
+                    for (int i = 0; i < n; i++) {
+                        const auto & words = words_[i / s.page_tokens];
+                        const bool sees = words.empty() || words[t] >> (i % s.page_tokens) & 1;
+                        double x = 0;
+                        for (int d = 0; d < s.dim; d++) {
+                            x += (double) q_[at + d] * k[i][d];
+                        }
+                        x *= scale();
+                        score[i] = !sees ? -INFINITY : soft_cap_ > 0 ? soft_cap_ * std::tanh(x / soft_cap_) : x;
+                        top = std::max(top, score[i]);
+                    }
+                    sum = sinks_.empty() ? 0 : std::exp(sinks_[head] - top);
+                    for (int i = 0; i < n; i++) {
+                        const double w = std::exp(score[i] - top);
+                        sum += w;
+                        for (int d = 0; d < s.dim; d++) {
+                            out[at + d] += w * v[i][d];
+                        }
+                    }
+                    for (int d = 0; d < s.dim; d++) {
+                        out[at + d] /= sum;
+                    }
+                }
+            }
+        }
+        return out;
+    }
+
+private:
+    float scale() const { return 1.0f / std::sqrt((float) shape_.head.dim); }
+
+    const kernel_table & kernels_;
+    attend_shape shape_;
+    float soft_cap_;
+    std::mt19937 random_;
+    std::vector<block_ptr> slabs_;
+    std::vector<page_view> views_;
+    std::vector<std::vector<uint64_t>> words_;
+    std::vector<const uint64_t *> visible_;
+    std::vector<float> q_, sinks_;
+};
+
+double relative_error(const std::vector<float> & got, const std::vector<double> & want) {
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < got.size(); i++) {
+        difference += (got[i] - want[i]) * (got[i] - want[i]);
+        size += want[i] * want[i];
+    }
+    return std::sqrt(difference / size);
+}
+
+const std::vector<page_format> only_f16 = { page_format::f16 };
+const std::vector<page_format> mixed = { page_format::f16, page_format::q4, page_format::q42 };
+
+// What rounding queries and weights to 8 bits may add; see attend_rows_codes. Values here are noise whose mean nearly
+// cancels, which is the worst case for a relative error.
+constexpr double integer_bound = 0.05;
+
+TEST(Attention, F16PagesGiveTheExactResult) {
+    for (const kernel_table * kernels : tables()) {
+        for (const int dim : { 16, 64, 80, 96, 128, 256 }) {
+            for (const int page : { 16, 32, 64 }) {
+                for (const auto & [group, n_tokens] : { std::pair{ 3, 1 }, { 1, 2 }, { 7, 1 }, { 4, 5 }, { 2, 70 } }) {
+                    SCOPED_TRACE(std::string(kernels->name) + " dim " + std::to_string(dim) + " page " + std::to_string(page) +
+                                 " group " + std::to_string(group) + " tokens " + std::to_string(n_tokens));
+                    scene s(*kernels, { { dim, page }, 2, group, n_tokens }, 7, only_f16, 1, true);
+                    EXPECT_LT(relative_error(s.run(1), s.reference()), 1e-5);
+                }
+            }
+        }
+    }
+}
+
+TEST(Attention, QuantisedPagesGiveTheResultOfWhatTheyHold) {
+    for (const kernel_table * kernels : tables()) {
+        for (const int dim : { 16, 64, 80, 96, 128, 256 }) {
+            for (const int page : { 16, 32, 64 }) {
+                for (const auto & [group, n_tokens] : { std::pair{ 3, 1 }, { 1, 1 }, { 7, 1 }, { 4, 5 }, { 2, 30 } }) {
+                    SCOPED_TRACE(std::string(kernels->name) + " dim " + std::to_string(dim) + " page " + std::to_string(page) +
+                                 " group " + std::to_string(group) + " tokens " + std::to_string(n_tokens));
+                    scene s(*kernels, { { dim, page }, 2, group, n_tokens }, 11, mixed, 2, true);
+                    const bool integers = group * n_tokens <= 8;
+                    EXPECT_LT(relative_error(s.run(1), s.reference()), integers ? integer_bound : 1e-5);
+                }
+            }
+        }
+    }
+}
+
+TEST(Attention, LongContextsInManyChunks) {
+    for (const kernel_table * kernels : tables()) {
+        SCOPED_TRACE(kernels->name);
+        scene few(*kernels, { { 64, 32 }, 3, 3, 1 }, 60, mixed, 3, false);
+        EXPECT_LT(relative_error(few.run(1), few.reference()), integer_bound);
+        scene exact(*kernels, { { 64, 32 }, 3, 3, 2 }, 60, only_f16, 4, true);
+        EXPECT_LT(relative_error(exact.run(1), exact.reference()), 1e-5);
+    }
+}
+
+TEST(Attention, SoftCapAndSinks) {
+    for (const kernel_table * kernels : tables()) {
+        SCOPED_TRACE(kernels->name);
+        for (const int n_tokens : { 1, 20 }) {
+            scene capped(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, only_f16, 5, true, 2.0f);
+            EXPECT_LT(relative_error(capped.run(1), capped.reference()), 1e-5);
+            scene sunk(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, only_f16, 6, true, 0, true);
+            EXPECT_LT(relative_error(sunk.run(1), sunk.reference()), 1e-5);
+        }
+    }
+}
+
+TEST(Attention, TheNumberOfThreadsChangesNothing) {
+    for (const kernel_table * kernels : tables()) {
+        for (const int n_tokens : { 1, 3, 130 }) {
+            scene s(*kernels, { { 64, 32 }, 3, 3, n_tokens }, 40, mixed, 7, true);
+            const std::vector<float> one = s.run(1);
+            for (const int n : { 2, 3, 8 }) {
+                const std::vector<float> many = s.run(n);
+                EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << kernels->name << ", " << n << " threads";
+            }
+        }
+    }
+}
+
+TEST(Attention, ScratchSufficesForEveryNumberOfPages) {
+    for (const int heads : { 1, 3, 8, 40 }) {
+        for (const int tokens : { 1, 7, 64, 512 }) {
+            const attend_shape shape = { { 64, 32 }, heads, 3, tokens };
+            for (int pages = 1; pages < 3000; pages += 7) {
+                const attend_grid grid = make_grid(shape, pages);
+                EXPECT_GE(grid.n_chunks * grid.chunk_pages, pages);
+                EXPECT_LT((grid.n_chunks - 1) * grid.chunk_pages, pages) << "a chunk without pages";
+                if (grid.n_chunks > 1) {
+                    EXPECT_LE((size_t) tokens * shape.n_heads() * grid.n_chunks * partial_floats(64), attend_scratch_floats(shape));
+                    EXPECT_LE(heads * grid.n_tiles, max_chunked_tiles);
+                }
+            }
+        }
+    }
+}
+
+TEST(Codec, StoringRoundsAsLlamaCppDoes) {
+    std::mt19937 random(8);
+    const head_shape s = { 64, 32 };
+    for (const kernel_table * kernels : tables()) {
+        const block_ptr block = new_block(block_bytes(s, page_format::f16));
+        std::vector<float> k(64), v(64);
+        for (int round = 0; round < 200; round++) {
+            for (int d = 0; d < 64; d++) {
+                k[d] = std::ldexp((float) (int32_t) random() / 2147483648.0f, (int) (random() % 44) - 27);
+                v[d] = d == 0 ? 65504.0f : d == 1 ? 0.0f : -k[d];
+            }
+            const int slot = (int) (random() % 32);
+            kernels->store(s, block.get(), slot, k.data(), v.data());
+            const auto * half = reinterpret_cast<const uint16_t *>(block.get());
+            for (int d = 0; d < 64; d++) {
+                EXPECT_EQ(ggml_fp32_to_fp16(k[d]), half[(slot / 16) * 1024 + 16 * d + slot % 16]) << kernels->name << " " << k[d];
+                EXPECT_EQ(ggml_fp32_to_fp16(v[d]), half[s.elements() + slot * 64 + d]) << kernels->name << " " << v[d];
+            }
+        }
+    }
+}
+
+TEST(Codec, ErrorsStayWithinHalfAStep) {
+    std::mt19937 random(9);
+    std::normal_distribution<float> normal;
+    for (const kernel_table * kernels : tables()) {
+        for (const int dim : { 16, 64, 80, 256 }) {
+            for (const int page : { 16, 32, 64 }) {
+                for (const page_format f : { page_format::q4, page_format::q42 }) {
+                    const head_shape s = { dim, page };
+                    const block_ptr half = new_block(block_bytes(s, page_format::f16)), block = new_block(block_bytes(s, f));
+                    std::vector<float> k((size_t) dim), v((size_t) dim);
+                    for (int t = 0; t < page; t++) {
+                        for (int d = 0; d < dim; d++) {
+                            k[d] = normal(random) + 3.0f * (float) (d % 3);
+                            v[d] = t == 0 ? 0.01f * normal(random) : normal(random);
+                        }
+                        kernels->store(s, half.get(), t, k.data(), v.data());
+                    }
+                    kernels->quantize(s, f, half.get(), page, block.get());
+                    quantized_header h;
+                    std::memcpy(&h, block.get(), sizeof(h));
+                    const uint8_t * k_scale = block.get() + sizeof(h);
+                    const uint8_t * v_scale = k_scale + 2 * dim;
+                    for (int t = 0; t < page; t++) {
+                        for (const bool value : { false, true }) {
+                            // in the rotated basis, where the codes are
+                            const auto want = rotated(stored(s, page_format::f16, half.get(), t, value));
+                            const auto got = rotated(stored(s, f, block.get(), t, value));
+                            for (int d = 0; d < dim; d++) {
+                                const double step = value ? v_scale[t] * h.v_scale : k_scale[d] * h.k_scale;
+                                EXPECT_LE(std::fabs(want[d] - got[d]), 0.5001 * step + 1e-5) << kernels->name << " dim " << dim << " page " << page;
+                            }
+                        }
+                    }
+                    const block_ptr back = new_block(block_bytes(s, page_format::f16));
+                    kernels->dequantize(s, f, block.get(), back.get());
+                    for (const bool value : { false, true }) {
+                        const auto want = stored(s, f, block.get(), page - 1, value);
+                        const auto got = stored(s, page_format::f16, back.get(), page - 1, value);
+                        for (int d = 0; d < dim; d++) {
+                            EXPECT_NEAR(want[d], got[d], 0.02);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+TEST(Codec, AConstantPageIsExact) {
+    for (const kernel_table * kernels : tables()) {
+        const head_shape s = { 64, 32 };
+        const block_ptr half = new_block(block_bytes(s, page_format::f16)), block = new_block(block_bytes(s, page_format::q4));
+        kernels->quantize(s, page_format::q4, half.get(), 32, block.get());
+        for (const double x : stored(s, page_format::q4, block.get(), 5, false)) {
+            EXPECT_EQ(0.0, x);
+        }
+    }
+}
+
+TEST(Dispatch, ATableOfEachNameIsItself) {
+    EXPECT_NE(nullptr, kernels_named("generic"));
+    EXPECT_EQ(nullptr, kernels_named("abacus"));
+    for (const kernel_table * t : tables()) {
+        EXPECT_EQ(t, kernels_named(t->name));
+    }
+}
+
+}  // namespace
+}  // namespace llmm_test
