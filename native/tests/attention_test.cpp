@@ -144,9 +144,13 @@ public:
 
     std::vector<float> run(int n_threads) {
         std::vector<float> out(q_.size(), NAN), scratch(attend_scratch_floats(shape_), NAN);
+        head_strides strides{};
+        for (const page_format f : { page_format::f16, page_format::q4, page_format::q42 }) {
+            strides[(size_t) f] = block_bytes(shape_.head, f);
+        }
         attend_job job = { shape_, q_.data(), (ptrdiff_t) shape_.n_heads() * shape_.head.dim, shape_.head.dim, scale(), soft_cap_,
-                           sinks_.empty() ? nullptr : sinks_.data(), views_.data(), visible_.data(), (int32_t) views_.size(),
-                           out.data(), scratch.data() };
+                           sinks_.empty() ? nullptr : sinks_.data(), views_.data(), strides, visible_.data(),
+                           (int32_t) views_.size(), out.data(), scratch.data() };
         attend_progress progress;
         progress.reset();
         std::vector<std::thread> threads;
@@ -168,7 +172,7 @@ public:
             std::vector<std::vector<double>> k, v;
             for (int i = 0; i < n; i++) {
                 const page_view & page = views_[i / s.page_tokens];
-                const uint8_t * block = page.slab + h * block_bytes(s, page.format);
+                const uint8_t * block = page.block + h * block_bytes(s, page.format);
                 k.push_back(stored(s, page.format, block, i % s.page_tokens, false));
                 v.push_back(stored(s, page.format, block, i % s.page_tokens, true));
             }

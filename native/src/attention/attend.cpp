@@ -74,7 +74,7 @@ private:
     bool attend_pages(page_format format, bool rotated) {
         const uint8_t * blocks[batch_pages];
         const uint64_t * visible[batch_pages];
-        const size_t offset = head_ * block_bytes(job_.shape.head, format);
+        const size_t offset = head_ * job_.strides[(size_t) format];
         const int32_t end = std::min(job_.n_pages, (chunk_ + 1) * grid_.chunk_pages);
         int32_t n = 0;
         const auto flush = [&] {
@@ -92,7 +92,7 @@ private:
         };
         for (int32_t p = chunk_ * grid_.chunk_pages; p < end; p++) {
             if (job_.pages[p].format == format) {
-                blocks[n] = job_.pages[p].slab + offset;
+                blocks[n] = job_.pages[p].block + offset;
                 visible[n] = job_.visible[p] ? job_.visible[p] + first_token_ : nullptr;
                 if (++n == batch_pages) {
                     flush();

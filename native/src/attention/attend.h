@@ -11,11 +11,14 @@
 
 namespace llmm {
 
-// One layer's part of a page: all KV heads, one block after the other.
+// One layer's part of a page.
 struct page_view {
-    const uint8_t * slab;
+    const uint8_t * block;                  // of the first KV head
     page_format format;
 };
+
+// Bytes from the block of one KV head to that of the next, by format.
+using head_strides = std::array<size_t, page_formats>;
 
 // How queries and pages are cut. A unit is one KV head, one tile of tokens and one chunk of the pages.
 struct attend_grid {
@@ -49,6 +52,7 @@ struct attend_job {
     float soft_cap;                         // 0 = none
     const float * sinks;                    // null, or a score per query head that takes part without a value
     const page_view * pages;                // [n_pages], each with data
+    head_strides strides;
     const uint64_t * const * visible;       // [n_pages], as page_run::visible
     int32_t n_pages;
     float * out;                            // [n_tokens][heads][dim]

@@ -25,6 +25,7 @@ constexpr int span_tokens = 64;                                        // tokens
 constexpr int span_blocks = span_tokens / 16;
 constexpr int chunk_tokens = 512;                                      // the same for attend_rows_q4
 constexpr int few_rows = 8;
+constexpr size_t prefetch_bytes = 8192;
 constexpr float minus_infinity = -__builtin_inff();
 
 // e^x for x <= 0: 2^n times a Taylor polynomial of the rest, which is at most ln(2)/2; relative error below 3e-7.
@@ -159,7 +160,7 @@ inline void score_tile(const float * q, int32_t dim, const E * const * k, float 
 
 // out[r][d0 + ..] += p[r][16 b + t] * v[b][t][d0 + ..] for MR rows and NV vectors of dimensions.
 template <int MR, int NV, typename E>
-inline void value_tile(const float * p, int32_t dim, const E * const * v, int n_blocks, int32_t d0, float * out) {
+inline void value_tile(const float * p, int32_t dim, const E * const * v, int n_blocks, int32_t d0, ptrdiff_t ahead, float * out) {
     vf acc[MR][NV];
     for (int r = 0; r < MR; r++) {
         for (int j = 0; j < NV; j++) {
@@ -169,6 +170,11 @@ inline void value_tile(const float * p, int32_t dim, const E * const * v, int n_
     for (int b = 0; b < n_blocks; b++) {
         for (int t = 0; t < 16; t++) {
             const E * row = v[b] + t * dim + d0;
+            if constexpr (sizeof(E) == sizeof(uint16_t)) {
+                for (int j = 0; j < NV * W; j += 32) {
+                    simd::prefetch((const uint8_t *) (row + j) + ahead);
+                }
+            }
             vf x[NV];
             for (int j = 0; j < NV; j++) {
                 x[j] = simd::load(row + W * j);
@@ -184,6 +190,37 @@ inline void value_tile(const float * p, int32_t dim, const E * const * v, int n_
     for (int r = 0; r < MR; r++) {
         for (int j = 0; j < NV; j++) {
             simd::store(out + r * dim + d0 + W * j, acc[r][j]);
+        }
+    }
+}
+
+// The same for keys that come from memory, one block after the other. Four partial sums per score keep the multipliers
+// busy. What lies `ahead` bytes from here is read soon: asking for it in step with the work hides the latency of memory,
+// which asking for all of it at once does not.
+template <int MR>
+inline void score_stream(const float * q, int32_t dim, const uint16_t * const * k, int n_blocks, ptrdiff_t ahead, float * s) {
+    for (int b = 0; b < n_blocks; b++) {
+        for (int lane = 0; lane < 16; lane += W) {
+            vf acc[MR][4];
+            for (int r = 0; r < MR; r++) {
+                for (int j = 0; j < 4; j++) {
+                    acc[r][j] = simd::zero();
+                }
+            }
+            for (int32_t d = 0; d < dim; d += 4) {
+                simd::prefetch((const uint8_t *) (k[b] + 16 * d) + ahead);
+                simd::prefetch((const uint8_t *) (k[b] + 16 * d + 32) + ahead);
+                for (int j = 0; j < 4; j++) {
+                    const vf x = simd::load(k[b] + 16 * (d + j) + lane);
+                    for (int r = 0; r < MR; r++) {
+                        acc[r][j] = simd::fma(simd::set1(q[r * dim + d + j]), x, acc[r][j]);
+                    }
+                }
+            }
+            for (int r = 0; r < MR; r++) {
+                simd::store(s + r * span_tokens + 16 * b + lane,
+                            simd::add(simd::add(acc[r][0], acc[r][1]), simd::add(acc[r][2], acc[r][3])));
+            }
         }
     }
 }
@@ -207,14 +244,14 @@ void scores(const float * q, int32_t dim, const E * const * k, int n_blocks, flo
 }
 
 template <int MR, typename E>
-void values(const float * p, int32_t dim, const E * const * v, int n_blocks, float * out) {
+void values(const float * p, int32_t dim, const E * const * v, int n_blocks, ptrdiff_t ahead, float * out) {
     int32_t d = 0;
     for (; d + W * simd::tile_vectors <= dim; d += W * simd::tile_vectors) {
-        value_tile<MR, simd::tile_vectors>(p, dim, v, n_blocks, d, out);
+        value_tile<MR, simd::tile_vectors>(p, dim, v, n_blocks, d, ahead, out);
     }
     if constexpr (simd::tile_vectors > lane_vectors) {
         for (; d < dim; d += 16) {
-            value_tile<MR, lane_vectors>(p, dim, v, n_blocks, d, out);
+            value_tile<MR, lane_vectors>(p, dim, v, n_blocks, d, ahead, out);
         }
     }
 }
@@ -222,7 +259,7 @@ void values(const float * p, int32_t dim, const E * const * v, int n_blocks, flo
 // Rows [r0, r0 + MR) over one span.
 template <int MR, typename E>
 void attend_span(const head_shape & shape, const page_run & run, int first_block, int n_blocks, const E * const * k,
-                 const E * const * v, const query_rows & rows, int32_t r0, bool all_visible) {
+                 const E * const * v, const query_rows & rows, int32_t r0, bool all_visible, ptrdiff_t ahead) {
     const int n = 16 * n_blocks;
     uint64_t bits[MR];
     uint64_t any = 0;
@@ -235,7 +272,11 @@ void attend_span(const head_shape & shape, const page_run & run, int first_block
         return;
     }
     alignas(64) float s[MR * span_tokens];
-    scores<MR>(rows.q + (size_t) r0 * shape.dim, shape.dim, k, n_blocks, s);
+    if constexpr (sizeof(E) == sizeof(uint16_t)) {
+        score_stream<MR>(rows.q + (size_t) r0 * shape.dim, shape.dim, k, n_blocks, ahead, s);
+    } else {
+        scores<MR>(rows.q + (size_t) r0 * shape.dim, shape.dim, k, n_blocks, s);
+    }
     for (int r = 0; r < MR; r++) {
         float * row = s + r * span_tokens;
         cap_scores(row, n, rows.soft_cap);
@@ -247,7 +288,7 @@ void attend_span(const head_shape & shape, const page_run & run, int first_block
             scale_row(rows.out + (size_t) (r0 + r) * shape.dim, shape.dim, shrink);
         }
     }
-    values<MR>(s, shape.dim, v, n_blocks, rows.out + (size_t) r0 * shape.dim);
+    values<MR>(s, shape.dim, v, n_blocks, ahead, rows.out + (size_t) r0 * shape.dim);
 }
 
 template <int N>
@@ -257,11 +298,11 @@ struct count {
 
 template <typename E>
 void attend_rows(const head_shape & shape, const page_run & run, int first_block, int n_blocks, const E * const * k,
-                 const E * const * v, const query_rows & rows, bool all_visible) {
+                 const E * const * v, const query_rows & rows, bool all_visible, ptrdiff_t ahead) {
     int32_t r = 0;
     const auto go = [&](auto mr) {
         constexpr int MR = decltype(mr)::value;
-        attend_span<MR>(shape, run, first_block, n_blocks, k, v, rows, r, all_visible);
+        attend_span<MR>(shape, run, first_block, n_blocks, k, v, rows, r, all_visible, ahead);
         r += MR;
     };
     while (rows.n - r >= simd::tile_rows) { go(count<simd::tile_rows>{}); }
@@ -301,49 +342,67 @@ inline quantized_block open_block(const head_shape & s, const uint8_t * data) {
     return b;
 }
 
-inline uint8_t key_code(const quantized_block & b, int32_t dim, int32_t t, int32_t d) {
-    const uint8_t pair = b.k_codes[(size_t) (t / 16) * dim * 8 + (d / 8) * 64 + (t % 16) * 4 + d % 4];
-    return d % 8 < 4 ? pair & 15 : pair >> 4;
-}
-
-inline uint8_t value_code(const quantized_block & b, page_format f, int32_t page, int32_t t, int32_t d) {
-    if (f == page_format::q4) {
-        const uint8_t pair = b.v_codes[(size_t) (d / 16) * page * 8 + (t / 8) * 64 + (d % 16) * 4 + t % 4];
-        return t % 8 < 4 ? pair & 15 : pair >> 4;
-    }
-    const uint8_t four = b.v_codes[(size_t) (d / 16) * page * 4 + (t / 16) * 64 + (d % 16) * 4 + t % 4];
-    return four >> 2 * (t % 16 / 4) & 3;
+// Four neighbours of codes, as they lie in the bytes of each lane: to[j][..] = least[j] + scale[j] * code.
+template <int Shift, int Mask>
+inline void widen_four(vi x, const float * least, const float * scale, float * to, ptrdiff_t stride) {
+    const auto one = [&](int j, vf code) {
+        simd::store(to + j * stride, simd::fma(code, simd::set1(scale[j]), simd::set1(least[j])));
+    };
+    one(0, simd::lane_field<Shift, Mask>(x));
+    one(1, simd::lane_field<8 + Shift, Mask>(x));
+    one(2, simd::lane_field<16 + Shift, Mask>(x));
+    one(3, simd::lane_field<24 + Shift, Mask>(x));
 }
 
 // One key block of 16 tokens, [dim][16] f32, and its values, [16][dim] f32.
-inline void widen(const head_shape & s, page_format f, const quantized_block & b, int block, float * k, float * v) {
-    for (int32_t d = 0; d < s.dim; d++) {
-        const float scale = b.k_scale[d] * b.h.k_scale, least = b.k_min[d] * b.h.k_min;
-        const uint8_t * codes = b.k_codes + (size_t) block * s.dim * 8 + (d / 8) * 64 + d % 4;
-        const int shift = d % 8 < 4 ? 0 : 4;
-        float * to = k + 16 * d;
-        for (int t = 0; t < 16; t++) {
-            to[t] = least + scale * (float) (codes[4 * t] >> shift & 15);
+void widen(const head_shape & s, page_format f, const quantized_block & b, int block, float * k, float * v) {
+    float scale[max_head_dim], least[max_head_dim];
+    for (int32_t d = 0; d < s.dim; d += W) {
+        simd::store(scale + d, simd::mul(simd::load(b.k_scale + d), simd::set1(b.h.k_scale)));
+        simd::store(least + d, simd::mul(simd::load(b.k_min + d), simd::set1(b.h.k_min)));
+    }
+    const uint8_t * codes = b.k_codes + (size_t) block * s.dim * 8;
+    for (int32_t d = 0; d < s.dim; d += 8, codes += 64) {
+        for (int lane = 0; lane < 16; lane += W) {
+            const vi x = simd::load_bytes(codes + 4 * lane);
+            widen_four<0, 15>(x, least + d, scale + d, k + 16 * d + lane, 16);
+            widen_four<4, 15>(x, least + d + 4, scale + d + 4, k + 16 * (d + 4) + lane, 16);
         }
     }
-    for (int t = 0; t < 16; t++) {
-        const int token = 16 * block + t;
-        const float scale = b.v_scale[token] * b.h.v_scale, least = b.v_min[token] * b.h.v_min;
-        float * to = v + (size_t) t * s.dim;
-        if (f == page_format::q4) {
-            const int shift = token % 8 < 4 ? 0 : 4;
-            const uint8_t * codes = b.v_codes + (token / 8) * 64 + token % 4;
-            for (int32_t d = 0; d < s.dim; d++) {
-                to[d] = least + scale * (float) (codes[(size_t) (d / 16) * s.page_tokens * 8 + (d % 16) * 4] >> shift & 15);
-            }
-        } else {
-            const int shift = 2 * (token % 16 / 4);
-            const uint8_t * codes = b.v_codes + (token / 16) * 64 + token % 4;
-            for (int32_t d = 0; d < s.dim; d++) {
-                to[d] = least + scale * (float) (codes[(size_t) (d / 16) * s.page_tokens * 4 + (d % 16) * 4] >> shift & 3);
+    for (int t = 0; t < 16; t += W) {
+        simd::store(scale + t, simd::mul(simd::load(b.v_scale + 16 * block + t), simd::set1(b.h.v_scale)));
+        simd::store(least + t, simd::mul(simd::load(b.v_min + 16 * block + t), simd::set1(b.h.v_min)));
+    }
+    const int per_row = f == page_format::q4 ? 8 : 16;                 // tokens in 64 bytes of codes
+    const ptrdiff_t n = s.dim;
+    for (int32_t d = 0; d < s.dim; d += 16) {
+        const uint8_t * row = b.v_codes + ((size_t) (d / 16) * (s.page_tokens / per_row) + 16 * block / per_row) * 64;
+        for (int lane = 0; lane < 16; lane += W) {
+            float * to = v + d + lane;
+            const vi x = simd::load_bytes(row + 4 * lane);
+            if (f == page_format::q4) {
+                const vi y = simd::load_bytes(row + 64 + 4 * lane);
+                widen_four<0, 15>(x, least, scale, to, n);
+                widen_four<4, 15>(x, least + 4, scale + 4, to + 4 * n, n);
+                widen_four<0, 15>(y, least + 8, scale + 8, to + 8 * n, n);
+                widen_four<4, 15>(y, least + 12, scale + 12, to + 12 * n, n);
+            } else {
+                widen_four<0, 3>(x, least, scale, to, n);
+                widen_four<2, 3>(x, least + 4, scale + 4, to + 4 * n, n);
+                widen_four<4, 3>(x, least + 8, scale + 8, to + 8 * n, n);
+                widen_four<6, 3>(x, least + 12, scale + 12, to + 12 * n, n);
             }
         }
     }
+}
+
+// How far from page `at` to ask for memory: about prefetch_bytes further in the order of reading.
+inline ptrdiff_t ahead_of(const page_run & run, int at, size_t page_bytes) {
+    if (page_bytes >= prefetch_bytes) {
+        return prefetch_bytes;
+    }
+    const int next = at + (int) (prefetch_bytes / page_bytes);
+    return next < run.n ? run.blocks[next] - run.blocks[at] : 0;
 }
 
 // ---- attending in f32 -------------------------------------------------------------------------------------------
@@ -354,8 +413,11 @@ void attend_rows_float(const head_shape & shape, page_format format, const page_
     const size_t block_elements = (size_t) 16 * shape.dim;
     alignas(64) float wide_k[span_tokens * max_head_dim];
     alignas(64) float wide_v[span_tokens * max_head_dim];
-    for (int first = 0; first < n_blocks; first += span_blocks) {
-        const int n = n_blocks - first < span_blocks ? n_blocks - first : span_blocks;
+    // Few rows read pages from memory as they are: a page at a time is one stream.
+    const bool stream = format == page_format::f16 && rows.n <= few_rows;
+    const int step = stream ? per_page : span_blocks;
+    for (int first = 0; first < n_blocks; first += step) {
+        const int n = n_blocks - first < step ? n_blocks - first : step;
         bool all_visible = true;
         for (int b = first; b < first + n; b += 1) {
             all_visible = all_visible && !run.visible[b / per_page];
@@ -368,14 +430,9 @@ void attend_rows_float(const head_shape & shape, page_format format, const page_
                 k[b] = (const uint16_t *) run.blocks[page] + part * block_elements;
                 v[b] = k[b] + shape.page_tokens * (size_t) shape.dim;
             }
-            if (first + span_blocks < n_blocks) {              // pages lie anywhere: the hardware cannot guess the next
-                const uint8_t * next = run.blocks[(first + span_blocks) / per_page];
-                for (size_t at = 0; at < 2 * block_elements; at += 64) {
-                    simd::prefetch(next + at);
-                }
-            }
-            if (rows.n <= few_rows) {
-                attend_rows(shape, run, first, n, k, v, rows, all_visible);
+            if (stream) {
+                const int page = first / per_page;
+                attend_rows(shape, run, first, n, k, v, rows, all_visible, ahead_of(run, page, 4 * shape.elements()));
                 continue;
             }
             for (int b = 0; b < n; b++) {
@@ -396,7 +453,7 @@ void attend_rows_float(const head_shape & shape, page_format format, const page_
             k[b] = wide_k + b * block_elements;
             v[b] = wide_v + b * block_elements;
         }
-        attend_rows(shape, run, first, n, k, v, rows, all_visible);
+        attend_rows(shape, run, first, n, k, v, rows, all_visible, 0);
     }
 }
 
@@ -436,11 +493,16 @@ void attend_codes(const head_shape & shape, page_format format, const page_run &
         }
     }
 
+    const size_t v_bytes = (size_t) D * P / (format == page_format::q4 ? 2 : 4);
+    const size_t k_end = (size_t) (open_block(shape, run.blocks[first_page]).v_codes - run.blocks[first_page]);
     for (int p = 0; p < n_pages; p++) {
         const quantized_block b = open_block(shape, run.blocks[first_page + p]);
-        const size_t v_bytes = (size_t) D * P / (format == page_format::q4 ? 2 : 4);
         for (size_t at = 0; at < v_bytes; at += 64) {
             simd::prefetch(b.v_codes + at);
+        }
+        const ptrdiff_t ahead = ahead_of(run, first_page + p, k_end + v_bytes);
+        for (size_t at = 0; at < k_end; at += 64) {
+            simd::prefetch(run.blocks[first_page + p] + at + ahead);
         }
         float base[MR];                                        // q . k_min
         {

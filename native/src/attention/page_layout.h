@@ -1,6 +1,6 @@
-// How the keys and values of one page of one KV head lie in memory. All heads of a page of a layer follow each other
-// in one slab; kernels read one head's block at a time. The layouts are the same on every instruction set, so that
-// files may carry pages as they are; docs/page-format.md describes them.
+// How the keys and values of one page of one KV head lie in memory: a block. Kernels read one block at a time. The
+// layouts are the same on every instruction set, so that files may carry pages as they are; docs/page-format.md
+// describes them.
 //
 // Keys put 16 tokens side by side (one vector of scores needs no horizontal sum), values put dimensions side by side
 // (one vector of the output needs none either).

@@ -68,6 +68,9 @@ struct simd {
         const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi32(four), codes);
         return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
     }
+    // Mask bits of each 32-bit lane, from Shift on, as numbers.
+    template <int Shift, int Mask>
+    static vf lane_field(vi x) { return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x, Shift), _mm256_set1_epi32(Mask))); }
     static vf to_float(vi x) { return _mm256_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packs_epi16(words(x), _mm_setzero_si128())); }
     static void store_u8(uint8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packus_epi16(words(x), _mm_setzero_si128())); }

@@ -47,6 +47,9 @@ struct simd {
     // acc[lane] += sum of 4 products of the lane's bytes, codes below 16, with 4 broadcast bytes.
     static vi dot_signed(vi acc, vi codes, int32_t four) { return _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(four)); }
     static vi dot_unsigned(vi acc, vi codes, int32_t four) { return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(four), codes); }
+    // Mask bits of each 32-bit lane, from Shift on, as numbers.
+    template <int Shift, int Mask>
+    static vf lane_field(vi x) { return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(x, Shift), _mm512_set1_epi32(Mask))); }
     static vf to_float(vi x) { return _mm512_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))); }
     static void store_u8(uint8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x))); }

@@ -69,6 +69,13 @@ struct simd {
     }
     static vi dot_signed(vi acc, vi codes, int32_t four) { return dot<int8_t>(acc, codes, four); }
     static vi dot_unsigned(vi acc, vi codes, int32_t four) { return dot<uint8_t>(acc, codes, four); }
+    // Mask bits of each 32-bit lane, from Shift on, as numbers.
+    template <int Shift, int Mask>
+    static vf lane_field(vi x) {
+        uint32_t lanes[width];
+        std::memcpy(lanes, x.at, sizeof(lanes));
+        return each([&](int i) { return (float) (lanes[i] >> Shift & Mask); });
+    }
     static vf to_float(vi x) {
         int32_t lanes[width];
         std::memcpy(lanes, x.at, sizeof(lanes));

@@ -70,6 +70,15 @@ struct simd {
     static vi dot_unsigned(vi acc, vi codes, int32_t four) {
         return vreinterpretq_u8_u32(vdotq_u32(vreinterpretq_u32_u8(acc), codes, vreinterpretq_u8_s32(vdupq_n_s32(four))));
     }
+    // Mask bits of each 32-bit lane, from Shift on, as numbers.
+    template <int Shift, int Mask>
+    static vf lane_field(vi x) {
+        uint32x4_t lanes = vreinterpretq_u32_u8(x);
+        if constexpr (Shift > 0) {
+            lanes = vshrq_n_u32(lanes, Shift);
+        }
+        return vcvtq_f32_u32(vandq_u32(lanes, vdupq_n_u32(Mask)));
+    }
     static vf to_float(vi x) { return vcvtq_f32_s32(vreinterpretq_s32_u8(x)); }
     static void store_i8(int8_t * p, vf x) {
         const int16x4_t w = vqmovn_s32(vcvtnq_s32_f32(x));

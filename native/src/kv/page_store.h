@@ -5,6 +5,7 @@
 // demote_aged, set_budget, release.
 #pragma once
 
+#include "address_space.h"
 #include "attention/attend.h"
 
 #include <cstdint>
@@ -45,7 +46,9 @@ public:
     const head_shape & shape() const { return shape_; }
     int32_t n_heads_kv() const { return n_heads_kv_; }
     int32_t n_layers() const { return n_layers_; }
+    // Bytes of one layer's part of a page.
     size_t slab_bytes(page_format f) const { return n_heads_kv_ * block_bytes(shape_, f); }
+    head_strides strides() const;
     int32_t n_pages() const { return n_pages_; }
     kv_counters counters() const;
 
@@ -72,8 +75,8 @@ public:
     // Gives up a page's memory.
     void release(int32_t page);
 
-    // Writable block of one head of an f16 page.
-    uint8_t * block(int32_t layer, int32_t page, int32_t head);
+    // Block of one head of a page with data.
+    uint8_t * block(int32_t layer, int32_t page, int32_t head) const;
 
 private:
     struct page_info {
@@ -83,24 +86,39 @@ private:
         bool evicted = false;
     };
 
+    int32_t group_pages(page_format f) const { return (f == page_format::f16 ? 256 : 1024) / shape_.page_tokens; }
+    size_t group_bytes(page_format f) const { return group_pages(f) * n_layers_ * slab_bytes(f); }
     size_t page_bytes(page_format f) const { return n_layers_ * slab_bytes(f); }
     page_view & view(int32_t layer, int32_t page) { return views_[(size_t) layer * n_pages_ + page]; }
-    uint8_t * take(page_format f);
-    void give(uint8_t * slab, page_format f);
+    size_t block_at(page_format f, int32_t layer, int32_t head, int32_t page) const {
+        const int32_t n = group_pages(f);
+        return ((((size_t) (page / n) * n_layers_ + layer) * n_heads_kv_ + head) * n + page % n) * block_bytes(shape_, f);
+    }
+    const uint8_t * take(page_format f, int32_t layer, int32_t page);       // null: no memory or budget
+    void give(page_format f, int32_t layer, int32_t page);
     bool fits(uint64_t more) const;
     bool is_pinned(const page_info & info) const { return info.first_pos < settings_.pinned_tokens; }
     bool may_evict(const page_info & info) const {
         return settings_.evict && !is_pinned(info) && info.last_pos <= newest_pos_ - settings_.recent_tokens;
     }
+    // While a page changes its format, one layer of it exists in both.
+    size_t working_bytes() const { return slab_bytes(page_format::f16); }
+    bool convert(int32_t page, page_format to,
+                 void (*one)(const page_store &, page_format from, page_format to, const uint8_t * in, uint8_t * out));
     bool demote(int32_t page, page_format to);
     bool promote(int32_t page);
     void evict(int32_t page);
     bool concede(const std::vector<int32_t> & keep);      // one step: demotes or evicts one page
     uint64_t table_bytes() const;
+    uint64_t ahead_bytes() const;
 
     kv_settings settings_;
     head_shape shape_;
     int32_t n_heads_kv_, n_layers_, n_pages_;
+    // Blocks by format: [groups of pages][layers][heads][pages of the group]. What one head reads in order lies in long
+    // runs, and yet the memory of the newest group is all that is taken ahead of its use.
+    std::unique_ptr<address_space> spaces_[page_formats];
+    bool huge_pages_;
     const kernel_table & kernels_;
     std::vector<page_view> views_;                        // [layers][pages]
     std::vector<page_info> info_;

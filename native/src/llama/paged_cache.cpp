@@ -351,6 +351,7 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
     job.soft_cap = layer.soft_cap;
     job.sinks = sinks ? static_cast<const float *>(sinks->data) : nullptr;
     job.pages = plan_views_.data() + (size_t) layer.index * plan_pages_.size();
+    job.strides = store_.strides();
     job.visible = plan_visible_.data();
     job.n_pages = (int32_t) plan_pages_.size();
     job.out = out;
@@ -381,7 +382,9 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
         const int32_t head[2] = { page, (int32_t) store_.format(page) };
         io.write(head, sizeof(head));
         for (int32_t l = 0; l < store_.n_layers(); l++) {
-            io.write(store_.layer(l)[page].slab, store_.slab_bytes(store_.format(page)));
+            for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
+                io.write(store_.block(l, page, h), block_bytes(store_.shape(), store_.format(page)));
+            }
         }
     }
 }
@@ -417,7 +420,9 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
                 throw std::bad_alloc();
             }
             for (int32_t l = 0; l < store_.n_layers(); l++) {
-                io.read(const_cast<uint8_t *>(store_.layer(l)[head[0]].slab), store_.slab_bytes((page_format) head[1]));
+                for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
+                    io.read(store_.block(l, head[0], h), block_bytes(store_.shape(), (page_format) head[1]));
+                }
             }
         }
     } catch (...) {

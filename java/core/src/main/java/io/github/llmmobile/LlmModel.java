@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.ChatJson;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeModel;
@@ -119,7 +120,18 @@ public final class LlmModel implements AutoCloseable {
     config.maxNewTokens().ifPresent(generation::maxTokens);
     try (NativeHandle.Use use = handle.use()) {
       int vocabulary = info().vocabulary();
-      return new LlmSession(handle.newSession(options), vocabulary, generation.build(), techniques);
+      MemoryManagerConfig memory = config.memoryManager().orElse(null);
+      NativeSession session;
+      try {
+        session = handle.newSession(options, memory);
+      } catch (LlmException e) {
+        if (memory == null || e.code() != ErrorCode.NOT_AVAILABLE) {
+          throw e;
+        }
+        techniques = Techniques.withoutMemoryManager(config, techniques, String.valueOf(e.getMessage()));
+        session = handle.newSession(options, null);
+      }
+      return new LlmSession(session, vocabulary, generation.build(), techniques);
     }
   }
 
@@ -218,7 +230,7 @@ public final class LlmModel implements AutoCloseable {
       SessionOptions session =
           SessionOptions.builder().contextTokens(tokens.length).threads(options.threads()).build();
       int width = info().embedding();
-      try (NativeSession embedder = handle.newSession(session);
+      try (NativeSession embedder = handle.newSession(session, null);
           NativeSession.Call call = embedder.begin()) {
         return embedder.embed(tokens, options.pooling(), options.normalize(), width);
       }

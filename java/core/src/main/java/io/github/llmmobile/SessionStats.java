@@ -19,6 +19,14 @@ public final class SessionStats {
   private final long modelBytes;
   private final long kvBytes;
   private final long computeBytes;
+  private final long kvPeakBytes;
+  private final int kvPagesF16;
+  private final int kvPagesQ4;
+  private final int kvPagesEvicted;
+  private final long kvDemotions;
+  private final long kvPromotions;
+  private final long kvEvictions;
+  private final long kvDemotionMicros;
 
   /** Takes the counters in the order of the native struct. */
   SessionStats(long[] values) {
@@ -35,6 +43,14 @@ public final class SessionStats {
     modelBytes = values[10];
     kvBytes = values[11];
     computeBytes = values[12];
+    kvPeakBytes = values[13];
+    kvPagesF16 = Math.toIntExact(values[14]);
+    kvPagesQ4 = Math.toIntExact(values[15]);
+    kvPagesEvicted = Math.toIntExact(values[16]);
+    kvDemotions = values[17];
+    kvPromotions = values[18];
+    kvEvictions = values[19];
+    kvDemotionMicros = values[20];
   }
 
   /** What was counted since an earlier moment; lengths, threads and memory are those of now. */
@@ -43,7 +59,9 @@ public final class SessionStats {
       contextTokens, tokens, threads, batchThreads, promptTokens - before.promptTokens,
       reusedTokens - before.reusedTokens, generatedTokens - before.generatedTokens,
       promptMicros - before.promptMicros, decodeMicros - before.decodeMicros, sampleMicros - before.sampleMicros,
-      modelBytes, kvBytes, computeBytes
+      modelBytes, kvBytes, computeBytes, kvPeakBytes, kvPagesF16, kvPagesQ4, kvPagesEvicted,
+      kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvEvictions - before.kvEvictions,
+      kvDemotionMicros - before.kvDemotionMicros
     });
   }
 
@@ -162,6 +180,78 @@ public final class SessionStats {
    */
   public long computeBytes() {
     return computeBytes;
+  }
+
+  /**
+   * Most bytes that the pages of the session and their tables took; 0 without a memory manager.
+   *
+   * @return bytes
+   */
+  public long kvPeakBytes() {
+    return kvPeakBytes;
+  }
+
+  /**
+   * Pages as stored, in all layers.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesF16() {
+    return kvPagesF16;
+  }
+
+  /**
+   * Pages of 4 bits per element.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesQ4() {
+    return kvPagesQ4;
+  }
+
+  /**
+   * Pages whose tokens are in the history and no longer in the cache.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesEvicted() {
+    return kvPagesEvicted;
+  }
+
+  /**
+   * Times that a page was quantised.
+   *
+   * @return a count
+   */
+  public long kvDemotions() {
+    return kvDemotions;
+  }
+
+  /**
+   * Times that a quantised page was written again.
+   *
+   * @return a count
+   */
+  public long kvPromotions() {
+    return kvPromotions;
+  }
+
+  /**
+   * Times that a page was evicted.
+   *
+   * @return a count
+   */
+  public long kvEvictions() {
+    return kvEvictions;
+  }
+
+  /**
+   * Time spent quantising pages.
+   *
+   * @return microseconds
+   */
+  public long kvDemotionMicros() {
+    return kvDemotionMicros;
   }
 
   /**

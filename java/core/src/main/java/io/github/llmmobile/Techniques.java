@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -11,6 +12,7 @@ import org.slf4j.LoggerFactory;
 final class Techniques {
   private static final Logger LOG = LoggerFactory.getLogger(Techniques.class);
   private static final String MISSING = "this version of LLM Mobile does not have this technique";
+  private static final String MEMORY = "memory_manager";
   private static final String NOT_ASKED = "the configuration does not ask for it";
 
   private Techniques() {}
@@ -25,17 +27,42 @@ final class Techniques {
     reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
     reports.add(report("token_pruning", config.tokenPruning().isPresent()));
     reports.add(report("layer_compression", config.layerCompression().isPresent()));
-    reports.add(report("memory_manager", config.memoryManager().isPresent()));
     for (TechniqueReport report : reports) {
       if (report.status() == TechniqueReport.Status.NOT_AVAILABLE) {
-        String message = report.technique() + "_config: " + report.detail();
-        if (config.strict()) {
-          throw new LlmException(ErrorCode.NOT_AVAILABLE, message + "; leave it out, or set strict to false");
-        }
-        LOG.warn("{}; it is ignored", message);
+        refuse(config, report);
       }
     }
+    reports.add(config.memoryManager()
+        .map(memory -> new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail(memory)))
+        .orElseGet(() -> report(MEMORY, false)));
     return Collections.unmodifiableList(reports);
+  }
+
+  /**
+   * The same reports with the memory manager refused by the model, which is logged.
+   *
+   * @throws LlmException NOT_AVAILABLE if the configuration is strict
+   */
+  static List<TechniqueReport> withoutMemoryManager(
+      InferenceConfig config, List<TechniqueReport> planned, String reason) {
+    TechniqueReport refused = new TechniqueReport(MEMORY, TechniqueReport.Status.NOT_AVAILABLE, reason);
+    refuse(config, refused);
+    List<TechniqueReport> reports = new ArrayList<>(planned);
+    reports.replaceAll(report -> report.technique().equals(MEMORY) ? refused : report);
+    return Collections.unmodifiableList(reports);
+  }
+
+  private static void refuse(InferenceConfig config, TechniqueReport report) {
+    String message = report.technique() + "_config: " + report.detail();
+    if (config.strict()) {
+      throw new LlmException(ErrorCode.NOT_AVAILABLE, message + "; leave it out, or set strict to false");
+    }
+    LOG.warn("{}; it is ignored", message);
+  }
+
+  private static String detail(MemoryManagerConfig memory) {
+    return "pages of " + memory.pageSize() + " tokens within " + memory.maxMemoryMb() + " MB, older ones in "
+        + (memory.quantizationEnabled() ? "4" : "16") + " bits";
   }
 
   private static TechniqueReport report(String technique, boolean asked) {

@@ -7,14 +7,15 @@ import org.junit.jupiter.api.Test;
 class SessionStatsTest {
   private static SessionStats stats(long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs) {
     return new SessionStats(new long[] {
-      512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000
+      512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
+      4 << 20, 5, 6, 1, 10 * generated, 2, 1, 10 * decodeUs
     });
   }
 
   @Test
   void everyCounterHasItsPlace() {
     SessionStats s =
-        new SessionStats(new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13});
+        new SessionStats(new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
     assertEquals(3, s.threads());
@@ -28,6 +29,14 @@ class SessionStatsTest {
     assertEquals(11, s.modelBytes());
     assertEquals(12, s.kvBytes());
     assertEquals(13, s.computeBytes());
+    assertEquals(14, s.kvPeakBytes());
+    assertEquals(15, s.kvPagesF16());
+    assertEquals(16, s.kvPagesQ4());
+    assertEquals(17, s.kvPagesEvicted());
+    assertEquals(18, s.kvDemotions());
+    assertEquals(19, s.kvPromotions());
+    assertEquals(20, s.kvEvictions());
+    assertEquals(21, s.kvDemotionMicros());
   }
 
   @Test
@@ -51,6 +60,9 @@ class SessionStatsTest {
     assertEquals(512, delta.contextTokens());
     assertEquals(30, delta.tokens());
     assertEquals(2 << 20, delta.kvBytes());
+    assertEquals(60, delta.kvDemotions());
+    assertEquals(500, delta.kvDemotionMicros());
+    assertEquals(5, delta.kvPagesF16());
   }
 
   @Test

@@ -42,10 +42,26 @@ class TechniquesTest {
 
   @Test
   void strictTurnsItIntoAnError() {
-    for (String section : List.of("edge_cloud", "token_pruning", "layer_compression", "memory_manager")) {
+    for (String section : List.of("edge_cloud", "token_pruning", "layer_compression")) {
       InferenceConfig config = InferenceConfig.fromJson("{\"" + section + "_config\":{},\"strict\":true}");
       assertTrue(fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.plan(config)).startsWith(section + "_config: "));
     }
     assertEquals(4, Techniques.plan(InferenceConfig.fromJson("{\"strict\":true}")).size());
+  }
+
+  @Test
+  void theMemoryManagerActsUnlessTheModelRefuses() {
+    InferenceConfig config = InferenceConfig.fromJson("{\"memory_manager_config\":{\"page_size\":64}}");
+    List<TechniqueReport> planned = Techniques.plan(config);
+    assertEquals(TechniqueReport.Status.ACTIVE, planned.get(3).status());
+    assertEquals("pages of 64 tokens within 512 MB, older ones in 4 bits", planned.get(3).detail());
+    List<TechniqueReport> refused = Techniques.withoutMemoryManager(config, planned, "no pages");
+    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, refused.get(3).status());
+    assertEquals("no pages", refused.get(3).detail());
+    assertEquals(planned.subList(0, 3), refused.subList(0, 3));
+    InferenceConfig strict = InferenceConfig.fromJson("{\"memory_manager_config\":{},\"strict\":true}");
+    assertEquals("memory_manager_config: no pages; leave it out, or set strict to false",
+        fails(ErrorCode.NOT_AVAILABLE,
+            () -> Techniques.withoutMemoryManager(strict, Techniques.plan(strict), "no pages")));
   }
 }

@@ -56,8 +56,20 @@ final class ConfigArguments {
   @Nullable Integer pageSize;
 
   @Option(names = "--quantization-enabled", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
-      description = "Memory manager: keep older pages in fewer bits.")
+      description = "Memory manager: keep older pages in 4 bits per element.")
   @Nullable Boolean quantizationEnabled;
+
+  @Option(names = "--eviction-enabled", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Memory manager: forget the oldest pages when the budget is full.")
+  @Nullable Boolean evictionEnabled;
+
+  @Option(names = "--recent-window", paramLabel = "N",
+      description = "Memory manager: newest tokens that stay as stored and are never evicted.")
+  @Nullable Integer recentWindow;
+
+  @Option(names = "--pinned-prefix", paramLabel = "N",
+      description = "Memory manager: first tokens of which the same holds.")
+  @Nullable Integer pinnedPrefix;
 
   @Option(names = {"-n", "--max-tokens", "--max-new-tokens"}, paramLabel = "N",
       description = "Longest answer in tokens; -1: until the context is full. Default: max_new_tokens of the"
@@ -104,6 +116,9 @@ final class ConfigArguments {
     set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);
     set(json, flags, MEMORY, "page_size", "--page-size", pageSize);
     set(json, flags, MEMORY, "quantization_enabled", "--quantization-enabled", quantizationEnabled);
+    set(json, flags, MEMORY, "eviction_enabled", "--eviction-enabled", evictionEnabled);
+    set(json, flags, MEMORY, "recent_window", "--recent-window", recentWindow);
+    set(json, flags, MEMORY, "pinned_prefix", "--pinned-prefix", pinnedPrefix);
     set(json, flags, "", "strict", "--strict", strict);
     return flags;
   }

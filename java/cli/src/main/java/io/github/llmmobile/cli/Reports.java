@@ -50,12 +50,20 @@ final class Reports {
     json.addProperty("model_bytes", stats.modelBytes());
     json.addProperty("kv_bytes", stats.kvBytes());
     json.addProperty("compute_bytes", stats.computeBytes());
+    json.addProperty("kv_peak_bytes", stats.kvPeakBytes());
+    json.addProperty("kv_pages_f16", stats.kvPagesF16());
+    json.addProperty("kv_pages_q4", stats.kvPagesQ4());
+    json.addProperty("kv_pages_evicted", stats.kvPagesEvicted());
+    json.addProperty("kv_demotions", stats.kvDemotions());
+    json.addProperty("kv_promotions", stats.kvPromotions());
+    json.addProperty("kv_evictions", stats.kvEvictions());
+    json.addProperty("kv_demotion_us", stats.kvDemotionMicros());
     return json;
   }
 
   /** Counters of a session as a table for people. */
   static TextTable statsTable(SessionStats stats) {
-    return new TextTable("ll")
+    TextTable table = new TextTable("ll")
         .row("prompt", String.format(Locale.ROOT, "%d tokens (%d more from the cache), %.1f tokens/s",
             stats.promptTokens(), stats.reusedTokens(), stats.promptTokensPerSecond()))
         .row("answer", String.format(Locale.ROOT, "%d tokens, %.1f tokens/s",
@@ -65,6 +73,9 @@ final class Reports {
         .row("memory", "weights " + Units.bytes(stats.modelBytes()) + ", cache " + Units.bytes(stats.kvBytes())
             + ", work " + Units.bytes(stats.computeBytes()) + ", process at its peak "
             + Units.bytes(peakRssBytes()));
+    return stats.kvPeakBytes() == 0 ? table : table.row("pages", String.format(Locale.ROOT,
+        "%d as stored, %d of 4 bits, %d evicted, at their peak %s; %.1f ms spent quantising", stats.kvPagesF16(),
+        stats.kvPagesQ4(), stats.kvPagesEvicted(), Units.bytes(stats.kvPeakBytes()), stats.kvDemotionMicros() / 1e3));
   }
 
   /** Which of the configured techniques took part. */

@@ -54,7 +54,8 @@ class ModelTest {
     assertTrue(json.get("peak_rss_bytes").getAsLong() > 0);
     assertEquals(Set.of("context_tokens", "tokens", "threads", "batch_threads", "prompt_tokens", "reused_tokens",
         "generated_tokens", "prompt_us", "decode_us", "sample_us", "prompt_tokens_per_second",
-        "decode_tokens_per_second", "model_bytes", "kv_bytes", "compute_bytes"),
+        "decode_tokens_per_second", "model_bytes", "kv_bytes", "compute_bytes", "kv_peak_bytes", "kv_pages_f16",
+        "kv_pages_q4", "kv_pages_evicted", "kv_demotions", "kv_promotions", "kv_evictions", "kv_demotion_us"),
         json.getAsJsonObject("stats").keySet());
     assertEquals("llama", json.getAsJsonObject("model").get("architecture").getAsString());
   }
@@ -134,9 +135,10 @@ class ModelTest {
 
   @Test
   void techniqueThatIsMissingIsWarnedOfAndReported() {
-    TestCli.Outcome outcome = TestCli.real().run("run", "--json", "--max-tokens", "1", "--page-size", "16", "Hi");
+    TestCli.Outcome outcome = TestCli.real().run("run", "--json", "--max-tokens", "1", "--page-size", "16",
+        "--pruning-threshold", "0.1", "Hi");
     assertEquals(0, outcome.code(), outcome.err());
-    assertTrue(outcome.err().startsWith("warning: memory_manager is not available: "), outcome.err());
+    assertTrue(outcome.err().startsWith("warning: token_pruning is not available: "), outcome.err());
     assertEquals(1, outcome.err().lines().count(), outcome.err());
     JsonArray techniques = json(outcome).getAsJsonArray("techniques");
     List<String> statuses = new ArrayList<>();
@@ -145,12 +147,14 @@ class ModelTest {
       assertEquals(Set.of("technique", "status", "detail"), report.keySet());
       statuses.add(report.get("technique").getAsString() + " " + report.get("status").getAsString());
     }
-    assertTrue(statuses.contains("memory_manager not_available"), statuses.toString());
+    assertTrue(statuses.contains("token_pruning not_available"), statuses.toString());
+    assertTrue(statuses.contains("memory_manager active"), statuses.toString());
+    assertTrue(json(outcome).getAsJsonObject("stats").get("kv_pages_f16").getAsInt() > 0);
   }
 
   @Test
   void strictTurnsTheWarningIntoAnError() {
-    TestCli.Outcome outcome = TestCli.real().run("run", "--strict", "--page-size", "16", "Hi");
+    TestCli.Outcome outcome = TestCli.real().run("run", "--strict", "--pruning-threshold", "0.1", "Hi");
     assertEquals(6, outcome.code(), outcome.err());
     assertEquals("", outcome.out());
   }

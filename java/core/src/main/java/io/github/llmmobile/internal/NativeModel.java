@@ -2,6 +2,7 @@ package io.github.llmmobile.internal;
 
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.jni.Llmm;
 import io.github.llmmobile.internal.jni.LlmmAdapter;
 import io.github.llmmobile.internal.jni.LlmmModel;
@@ -11,6 +12,7 @@ import io.github.llmmobile.internal.jni.LlmmSession;
 import io.github.llmmobile.internal.jni.LlmmSessionParams;
 import java.nio.file.Path;
 import org.bytedeco.javacpp.BytePointer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A loaded model. The caller of each method but {@link #open} is a user of the handle. A session is one for as long as
@@ -159,10 +161,11 @@ public final class NativeModel extends NativeHandle {
    * A new session, which becomes a user of this model.
    *
    * @param options how it is set up
+   * @param memory how its cache is paged, or null for llama.cpp's own cache
    * @return the session
    * @throws IllegalStateException if the model is closed
    */
-  public NativeSession newSession(SessionOptions options) {
+  public NativeSession newSession(SessionOptions options, @Nullable MemoryManagerConfig memory) {
     LlmmSession session = new LlmmSession();
     enter();
     boolean made = false;
@@ -173,6 +176,14 @@ public final class NativeModel extends NativeHandle {
       params.n_threads(options.threads());
       params.n_threads_batch(options.batchThreads());
       params.flash_attention(flashAttention(options));
+      if (memory != null) {
+        params.kv_page_tokens(memory.pageSize());
+        params.kv_quantize(flag(memory.quantizationEnabled()));
+        params.kv_evict(flag(memory.evictionEnabled()));
+        params.kv_recent_tokens(memory.recentWindow());
+        params.kv_pinned_tokens(memory.pinnedPrefix());
+        params.kv_budget_bytes((long) memory.maxMemoryMb() << 20);
+      }
       Status.check(Llmm.llmm_session_new(pointer, params, session));
       made = true;
     } finally {

@@ -279,7 +279,9 @@ public final class NativeSession extends CallHandle {
       return new long[] {
         stats.n_ctx(), stats.n_tokens(), stats.n_threads(), stats.n_threads_batch(), stats.prompt_tokens(),
         stats.reused_tokens(), stats.generated_tokens(), stats.prompt_us(), stats.decode_us(), stats.sample_us(),
-        stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes()
+        stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes(), stats.kv_peak_bytes(), stats.kv_pages_f16(),
+        stats.kv_pages_q4(), stats.kv_pages_evicted(), stats.kv_demotions(), stats.kv_promotions(),
+        stats.kv_evictions(), stats.kv_demotion_us()
       };
     }
   }

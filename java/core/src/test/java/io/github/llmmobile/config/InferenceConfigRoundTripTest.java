@@ -80,6 +80,9 @@ class InferenceConfigRoundTripTest {
           .maxMemoryMb(1 + random.nextInt(Integer.MAX_VALUE))
           .pageSize(16 << random.nextInt(3))
           .quantizationEnabled(random.nextBoolean())
+          .evictionEnabled(random.nextBoolean())
+          .recentWindow(random.nextInt(1 << 27))
+          .pinnedPrefix(random.nextInt(1 << 27))
           .build());
     }
     return b.build();

@@ -118,6 +118,10 @@ class InferenceConfigTest {
         // Ranges.
         bad("{\"memory_manager_config\":{\"page_size\":20}}",
             "memory_manager_config.page_size: must be 16, 32 or 64, but is 20"),
+        bad("{\"memory_manager_config\":{\"recent_window\":-1}}",
+            "memory_manager_config.recent_window: must be from 0 to 134217728, but is -1"),
+        bad("{\"memory_manager_config\":{\"pinned_prefix\":-1}}",
+            "memory_manager_config.pinned_prefix: must be from 0 to 134217728, but is -1"),
         bad("{\"memory_manager_config\":{\"max_memory_mb\":0}}",
             "memory_manager_config.max_memory_mb: must be above 0, but is 0"),
         bad("{\"token_pruning_config\":{\"pruning_threshold\":1.01}}",
