@@ -69,13 +69,16 @@ def output(command):
 
 
 # Name of a setting that both sides have, and its value on our and on the peer's command line.
+PAGES = {None: [], "f16": ["--max-memory-mb", "4096", "--quantization-enabled", "false"],
+         "q4": ["--max-memory-mb", "4096", "--quantization-enabled", "true"]}
 VARIANTS = {"flash attention off": ("off", "0"), "flash attention on": ("on", "1")}
 
 
 def ours_speed(args, flash_attention, depths, prompt, gen, repeat):
     record = json.loads(output([args.ours, "bench", "--model", args.model, "--threads", str(args.threads), "--depth",
                                 ",".join(map(str, depths)), "--prompt", str(prompt), "--gen", str(gen),
-                                "--flash-attention", flash_attention, "--repeat", str(repeat), "--json"]))
+                                "--flash-attention", flash_attention, "--repeat", str(repeat), "--json",
+                                *PAGES[args.pages]]))
     return {(r["test"], r["depth"]): statistics.median(r["tokens_per_second"]) for r in record["results"]}, record
 
 
@@ -198,6 +201,7 @@ def main():
     parser.add_argument("--gen", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--pages", choices=["f16", "q4"])
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--force", action="store_true")
     args = parser.parse_args()

@@ -6,6 +6,7 @@ import io.github.llmmobile.internal.ChatJson;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeModel;
 import io.github.llmmobile.internal.NativeSession;
+import io.github.llmmobile.internal.PageSettings;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -120,12 +121,12 @@ public final class LlmModel implements AutoCloseable {
     config.maxNewTokens().ifPresent(generation::maxTokens);
     try (NativeHandle.Use use = handle.use()) {
       int vocabulary = info().vocabulary();
-      MemoryManagerConfig memory = config.memoryManager().orElse(null);
+      PageSettings pages = config.memoryManager().map(LlmModel::pageSettings).orElse(null);
       NativeSession session;
       try {
-        session = handle.newSession(options, memory);
+        session = handle.newSession(options, pages);
       } catch (LlmException e) {
-        if (memory == null || e.code() != ErrorCode.NOT_AVAILABLE) {
+        if (pages == null || e.code() != ErrorCode.NOT_AVAILABLE) {
           throw e;
         }
         techniques = Techniques.withoutMemoryManager(config, techniques, String.valueOf(e.getMessage()));
@@ -133,6 +134,11 @@ public final class LlmModel implements AutoCloseable {
       }
       return new LlmSession(session, vocabulary, generation.build(), techniques);
     }
+  }
+
+  private static PageSettings pageSettings(MemoryManagerConfig memory) {
+    return new PageSettings(memory.pageSize(), memory.quantizationEnabled(), memory.evictionEnabled(),
+        memory.recentWindow(), memory.pinnedPrefix(), (long) memory.maxMemoryMb() << 20);
   }
 
   /**

@@ -2,7 +2,6 @@ package io.github.llmmobile.internal;
 
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
-import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.jni.Llmm;
 import io.github.llmmobile.internal.jni.LlmmAdapter;
 import io.github.llmmobile.internal.jni.LlmmModel;
@@ -161,11 +160,11 @@ public final class NativeModel extends NativeHandle {
    * A new session, which becomes a user of this model.
    *
    * @param options how it is set up
-   * @param memory how its cache is paged, or null for llama.cpp's own cache
+   * @param pages how its cache is paged, or null for llama.cpp's own cache
    * @return the session
    * @throws IllegalStateException if the model is closed
    */
-  public NativeSession newSession(SessionOptions options, @Nullable MemoryManagerConfig memory) {
+  public NativeSession newSession(SessionOptions options, @Nullable PageSettings pages) {
     LlmmSession session = new LlmmSession();
     enter();
     boolean made = false;
@@ -176,13 +175,13 @@ public final class NativeModel extends NativeHandle {
       params.n_threads(options.threads());
       params.n_threads_batch(options.batchThreads());
       params.flash_attention(flashAttention(options));
-      if (memory != null) {
-        params.kv_page_tokens(memory.pageSize());
-        params.kv_quantize(flag(memory.quantizationEnabled()));
-        params.kv_evict(flag(memory.evictionEnabled()));
-        params.kv_recent_tokens(memory.recentWindow());
-        params.kv_pinned_tokens(memory.pinnedPrefix());
-        params.kv_budget_bytes((long) memory.maxMemoryMb() << 20);
+      if (pages != null) {
+        params.kv_page_tokens(pages.pageTokens);
+        params.kv_quantize(flag(pages.quantize));
+        params.kv_evict(flag(pages.evict));
+        params.kv_recent_tokens(pages.recentTokens);
+        params.kv_pinned_tokens(pages.pinnedTokens);
+        params.kv_budget_bytes(pages.budgetBytes);
       }
       Status.check(Llmm.llmm_session_new(pointer, params, session));
       made = true;
