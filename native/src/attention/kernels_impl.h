@@ -28,6 +28,11 @@ constexpr int few_rows = 8;
 constexpr size_t prefetch_bytes = 8192;
 constexpr float minus_infinity = -__builtin_inff();
 
+// head_shape::elements() for this instruction set alone.
+inline size_t elements(const head_shape & s) {
+    return (size_t) s.dim * s.page_tokens;
+}
+
 // e^x for x <= 0: 2^n times a Taylor polynomial of the rest, which is at most ln(2)/2; relative error below 3e-7.
 inline vf exp_negative(vf x) {
     const vf limit = simd::set1(-87.0f);
@@ -338,7 +343,7 @@ inline quantized_block open_block(const head_shape & s, const uint8_t * data) {
     b.v_scale = b.k_scale + 2 * s.dim;
     b.v_min   = (const int8_t *) b.v_scale + s.page_tokens;
     b.k_codes = data + (sizeof(quantized_header) + 2 * (size_t) s.dim + 2 * (size_t) s.page_tokens + 63) / 64 * 64;
-    b.v_codes = b.k_codes + (size_t) s.dim * s.page_tokens / 2;
+    b.v_codes = b.k_codes + elements(s) / 2;
     return b;
 }
 
@@ -432,7 +437,7 @@ void attend_rows_float(const head_shape & shape, page_format format, const page_
             }
             if (stream) {
                 const int page = first / per_page;
-                attend_rows(shape, run, first, n, k, v, rows, all_visible, ahead_of(run, page, 4 * shape.elements()));
+                attend_rows(shape, run, first, n, k, v, rows, all_visible, ahead_of(run, page, 4 * elements(shape)));
                 continue;
             }
             for (int b = 0; b < n; b++) {
@@ -701,7 +706,7 @@ void rotate(int32_t dim, float * rows, int32_t n) {
 
 void store(const head_shape & shape, uint8_t * block, int32_t slot, const float * k, const float * v) {
     uint16_t * keys = (uint16_t *) block + (size_t) (slot / 16) * 16 * shape.dim + slot % 16;
-    uint16_t * values = (uint16_t *) block + shape.elements() + (size_t) slot * shape.dim;
+    uint16_t * values = (uint16_t *) block + elements(shape) + (size_t) slot * shape.dim;
     alignas(64) uint16_t half[max_head_dim];
     for (int32_t d = 0; d < shape.dim; d += W) {
         simd::store_half(half + d, simd::load(k + d));
@@ -756,8 +761,8 @@ void quantize(const head_shape & shape, page_format to, const uint8_t * f16, int
     alignas(64) float k[max_page_tokens * max_head_dim];       // [page/16][dim][16]
     alignas(64) float v[max_page_tokens * max_head_dim];       // the same
     const uint16_t * keys = (const uint16_t *) f16;
-    const uint16_t * values = keys + shape.elements();
-    for (size_t i = 0; i < shape.elements(); i += W) {
+    const uint16_t * values = keys + elements(shape);
+    for (size_t i = 0; i < elements(shape); i += W) {
         simd::store(k + i, simd::load(keys + i));
     }
     alignas(64) float row[max_head_dim];
@@ -835,7 +840,7 @@ void dequantize(const head_shape & shape, page_format from, const uint8_t * data
     alignas(64) float k[16 * max_head_dim];
     alignas(64) float v[16 * max_head_dim];
     uint16_t * keys = (uint16_t *) f16;
-    uint16_t * values = keys + shape.elements();
+    uint16_t * values = keys + elements(shape);
     for (int i = 0; i < shape.page_tokens / 16; i++) {
         widen(shape, from, b, i, k, v);
         rotate_columns(D, k);

@@ -174,10 +174,6 @@ bool paged_cache::seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) {
     return done;
 }
 
-void paged_cache::seq_cp(llama_seq_id src, llama_seq_id dst, llama_pos p0, llama_pos p1) {
-    llama_kv_cache::seq_cp(src, dst, p0, p1);
-}
-
 void paged_cache::seq_keep(llama_seq_id seq_id) {
     llama_kv_cache::seq_keep(seq_id);
     describe_all();
@@ -275,10 +271,7 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
         plan_pages_.push_back(p);
         plan_visible_.push_back(visible);
     }
-    size_t n_layers = 0;
-    for (const layer_nodes & layer : layers_) {
-        n_layers += layer.index >= 0;
-    }
+    const size_t n_layers = (size_t) store_.n_layers();
     plan_views_.resize(n_layers * plan_pages_.size());
     for (size_t l = 0; l < n_layers; l++) {
         const page_view * views = store_.layer((int32_t) l);
