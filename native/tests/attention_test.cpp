@@ -8,9 +8,12 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <numeric>
 #include <random>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 namespace llmm_test {
@@ -90,7 +93,7 @@ std::vector<double> stored(const head_shape & s, page_format f, const uint8_t * 
 }
 
 // A layer of random pages in random formats, queries, and what each token sees.
-class scene {
+class scene : public page_source {
 public:
     scene(const kernel_table & kernels, const attend_shape & shape, int n_pages, std::vector<page_format> formats, uint32_t seed,
           bool hide, float soft_cap = 0, bool sinks = false)
@@ -142,32 +145,59 @@ public:
         }
     }
 
-    std::vector<float> run(int n_threads) {
+    // Some pages leave memory, neighbours among them; this scene serves them.
+    void spill() {
+        for (size_t p = 0; p < views_.size(); p += p % 5 == 0 ? 1 : 3) {
+            views_[p].block = nullptr;
+        }
+    }
+
+    void fetch(int32_t head, const int32_t * pages, int32_t n, uint8_t * to) override {
+        EXPECT_LE((size_t) n * shape_.head.page_tokens, 512u);
+        for (int32_t i = 0; i < n; i++) {
+            const page_view & page = views_[(size_t) pages[i]];
+            EXPECT_TRUE(!page.block && page.format == views_[(size_t) pages[0]].format && (i == 0 || pages[i - 1] < pages[i]));
+            const size_t bytes = block_bytes(shape_.head, page.format);
+            std::memcpy(to + i * bytes, slabs_[(size_t) pages[i]].get() + head * bytes, bytes);
+        }
+    }
+
+    std::vector<float> run(int n_threads, std::vector<float> * page_mass = nullptr) {
         std::vector<float> out(q_.size(), NAN), scratch(attend_scratch_floats(shape_), NAN);
+        std::vector<float> mass_scratch(mass_scratch_floats(shape_, (int32_t) views_.size()), NAN);
+        const block_ptr staging = new_block(n_threads * staging_bytes(shape_.head));
+        if (page_mass) {
+            page_mass->assign(shape_.n_heads_kv * views_.size(), NAN);
+        }
         head_strides strides{};
         for (const page_format f : { page_format::f16, page_format::q4, page_format::q42 }) {
             strides[(size_t) f] = block_bytes(shape_.head, f);
         }
         attend_job job = { shape_, q_.data(), (ptrdiff_t) shape_.n_heads() * shape_.head.dim, shape_.head.dim, scale(), soft_cap_,
                            sinks_.empty() ? nullptr : sinks_.data(), views_.data(), strides, visible_.data(),
-                           (int32_t) views_.size(), out.data(), scratch.data() };
+                           (int32_t) views_.size(), out.data(), scratch.data(), page_mass ? page_mass->data() : nullptr,
+                           mass_scratch.data(), this, staging.get() };
         attend_progress progress;
         progress.reset();
         std::vector<std::thread> threads;
         for (int i = 1; i < n_threads; i++) {
-            threads.emplace_back([&] { attend(kernels_, job, progress); });
+            threads.emplace_back([&, i] { attend(kernels_, job, progress, i); });
         }
-        attend(kernels_, job, progress);
+        attend(kernels_, job, progress, 0);
         for (auto & t : threads) {
             t.join();
         }
         return out;
     }
 
-    std::vector<double> reference() const {
+    // By KV head and page, what attend_job::page_mass promises in *page_mass.
+    std::vector<double> reference(std::vector<double> * page_mass = nullptr) const {
         const head_shape & s = shape_.head;
         std::vector<double> out(q_.size());
         const int n = (int) views_.size() * s.page_tokens;
+        if (page_mass) {
+            page_mass->assign(shape_.n_heads_kv * views_.size(), 0.0);
+        }
         for (int h = 0; h < shape_.n_heads_kv; h++) {
             std::vector<std::vector<double>> k, v;
             for (int i = 0; i < n; i++) {
@@ -204,6 +234,9 @@ public:
                     for (int d = 0; d < s.dim; d++) {
                         out[at + d] /= sum;
                     }
+                    for (int i = 0; i < n && page_mass; i++) {
+                        (*page_mass)[h * views_.size() + i / s.page_tokens] += std::exp(score[i] - top) / sum;
+                    }
                 }
             }
         }
@@ -234,6 +267,7 @@ double relative_error(const std::vector<float> & got, const std::vector<double> 
 }
 
 const std::vector<page_format> only_f16 = { page_format::f16 };
+const std::vector<page_format> only_q4 = { page_format::q4 };
 const std::vector<page_format> mixed = { page_format::f16, page_format::q4, page_format::q42 };
 
 // What rounding queries and weights to 8 bits may add; see attend_rows_codes. Values here are noise whose mean nearly
@@ -301,6 +335,57 @@ TEST(Attention, TheNumberOfThreadsChangesNothing) {
             for (const int n : { 2, 3, 8 }) {
                 const std::vector<float> many = s.run(n);
                 EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << kernels->name << ", " << n << " threads";
+            }
+        }
+    }
+}
+
+TEST(Attention, PageMassesAreTheSharesOfSoftmax) {
+    for (const kernel_table * kernels : tables()) {
+        for (const auto & formats : { only_f16, mixed }) {
+            for (const auto & [group, n_tokens, sinks] : { std::tuple{ 3, 1, false }, { 1, 8, false }, { 7, 1, true }, { 4, 2, true } }) {
+                SCOPED_TRACE(std::string(kernels->name) + " group " + std::to_string(group) + " tokens " + std::to_string(n_tokens));
+                scene s(*kernels, { { 64, 32 }, 3, group, n_tokens }, 53, formats, 12, true, 0, sinks);
+                std::vector<float> one;
+                std::vector<double> want;
+                const std::vector<float> with = s.run(1, &one), without = s.run(1);
+                s.reference(&want);
+                EXPECT_EQ(0, std::memcmp(with.data(), without.data(), with.size() * sizeof(float)));
+                EXPECT_LT(relative_error(one, want), formats.size() == 1 ? 1e-5 : 0.03);
+                for (int h = 0; h < 3 && !sinks; h++) {
+                    EXPECT_NEAR(group * n_tokens, std::accumulate(one.begin() + 53 * h, one.begin() + 53 * (h + 1), 0.0), 1e-3);
+                }
+                for (const int n : { 2, 3, 8 }) {
+                    std::vector<float> many;
+                    s.run(n, &many);
+                    EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << n << " threads";
+                }
+            }
+        }
+        scene prefill(*kernels, { { 64, 32 }, 3, 3, 3 }, 5, mixed, 13, true);
+        std::vector<float> mass;
+        prefill.run(1, &mass);
+        EXPECT_FALSE(has_page_mass({ { 64, 32 }, 3, 3, 3 }));
+        EXPECT_TRUE(std::isnan(mass[0])) << "written although it is not known";
+    }
+}
+
+TEST(Attention, SpilledPagesGiveTheSameBits) {
+    for (const kernel_table * kernels : tables()) {
+        for (const auto & formats : { only_f16, only_q4, mixed }) {
+            for (const int n_tokens : { 1, 2, 40 }) {
+                for (const int page : { 16, 32, 64 }) {
+                    SCOPED_TRACE(std::string(kernels->name) + " tokens " + std::to_string(n_tokens) + " page " + std::to_string(page));
+                    scene s(*kernels, { { 64, page }, 2, 3, n_tokens }, 5000 / page, formats, 14, true);
+                    std::vector<float> resident_mass, mass;
+                    const std::vector<float> resident = s.run(1, &resident_mass);
+                    s.spill();
+                    for (const int n : { 1, 2, 3, 4 }) {
+                        const std::vector<float> spilled = s.run(n, &mass);
+                        EXPECT_EQ(0, std::memcmp(resident.data(), spilled.data(), spilled.size() * sizeof(float))) << n << " threads";
+                        EXPECT_EQ(0, std::memcmp(resident_mass.data(), mass.data(), mass.size() * sizeof(float))) << n << " threads";
+                    }
+                }
             }
         }
     }

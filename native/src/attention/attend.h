@@ -13,8 +13,18 @@ namespace llmm {
 
 // One layer's part of a page.
 struct page_view {
-    const uint8_t * block;                  // of the first KV head
+    const uint8_t * block;                  // of the first KV head; null: not in memory, a page_source has it
     page_format format;
+};
+
+// Where pages that are not in memory come from. Several threads call at once.
+class page_source {
+public:
+    virtual ~page_source() = default;
+
+    // Brings blocks of one KV head and one format: of pages[i], an index into attend_job::pages, to
+    // `to` + i * block_bytes. Indices ascend.
+    virtual void fetch(int32_t head, const int32_t * pages, int32_t n, uint8_t * to) = 0;
 };
 
 // Bytes from the block of one KV head to that of the next, by format.
@@ -44,6 +54,15 @@ attend_grid make_grid(const attend_shape & shape, int32_t n_pages);
 // Floats of scratch for partial results that no number of pages exceeds.
 size_t attend_scratch_floats(const attend_shape & shape);
 
+// Whether a job of this shape can tell the masses of its pages: only while it decodes, with few_rows in a tile.
+bool has_page_mass(const attend_shape & shape);
+
+// Floats that attend_job::mass_scratch needs.
+size_t mass_scratch_floats(const attend_shape & shape, int32_t n_pages);
+
+// What one thread needs to hold pages that are not in memory.
+size_t staging_bytes(const head_shape & shape);
+
 struct attend_job {
     attend_shape shape;
     const float * q;                        // token t, head h at q + t * q_token + h * q_head, [dim] each
@@ -57,6 +76,14 @@ struct attend_job {
     int32_t n_pages;
     float * out;                            // [n_tokens][heads][dim]
     float * scratch;                        // attend_scratch_floats
+
+    // Null, or [KV heads][n_pages], overwritten if has_page_mass(shape): the share of softmax that falls on the page,
+    // summed over tokens and query heads of the group. Over all pages that is tokens * group, less what sinks take.
+    float * page_mass;
+    float * mass_scratch;                   // mass_scratch_floats; unused without page_mass
+
+    page_source * source;                   // null if every page is in memory
+    uint8_t * staging;                      // [threads][staging_bytes], 64-byte aligned; unused without source
 };
 
 // Shared by the threads that work on one job. reset() before they begin.
@@ -67,7 +94,7 @@ struct attend_progress {
     void reset();
 };
 
-// Works on units until none is left; called by every thread.
-void attend(const kernel_table & kernels, const attend_job & job, attend_progress & progress);
+// Works on units until none is left; called by every thread, each with an index of its own.
+void attend(const kernel_table & kernels, const attend_job & job, attend_progress & progress, int32_t thread);
 
 }  // namespace llmm

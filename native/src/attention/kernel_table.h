@@ -6,6 +6,13 @@
 
 namespace llmm {
 
+// Up to so many rows attention is bound by reading the pages, and kernels walk them as they lie in memory.
+constexpr int32_t few_rows = 8;
+
+// Kernels treat quantised pages in groups of so many tokens, counted from the start of a run: runs cut at multiples of
+// it give the same bits.
+constexpr int32_t chunk_tokens = 512;
+
 // Rows of queries of one KV head, and what has been gathered for each: the running maximum of its scores, the sum of
 // exp(score - maximum) and the sum of the values weighted by it (online softmax, Milakov and Gimelshein,
 // arXiv 1805.02867).
@@ -17,6 +24,11 @@ struct query_rows {
     int32_t n;
     int32_t per_token;      // rows of the same token are neighbours and see the same keys
     float soft_cap;         // 0 = none; else scores become cap * tanh(score / cap)
+    // Null, or (few_rows at most) what each page adds: at [row * page_stride + page_run::index] the page's sum of
+    // exp(score - maximum), and the maximum of that moment. Pages that no row sees are not written.
+    float * page_sum;
+    float * page_max;
+    ptrdiff_t page_stride;
 };
 
 // Pages of one format.
@@ -24,7 +36,14 @@ struct page_run {
     const uint8_t * const * blocks;     // [n], one head's block each, 64-byte aligned
     const uint64_t * const * visible;   // [n], each null (every slot is visible to every row) or [tokens] words: bit i
                                         // of a word says whether the token sees slot i
+    const int32_t * index;              // [n], where query_rows::page_sum has the page; read only if that is wanted
     int32_t n;
+};
+
+// What softmax divides by: sum of exp(score - max) over all keys.
+struct softmax_total {
+    float max;
+    float sum;
 };
 
 struct kernel_table {
@@ -45,7 +64,10 @@ struct kernel_table {
 
     // out[i] = sum_c exp(max_c - max) * partial_c[i] / sum: joins what n chunks of the keys gave. Each partial is
     // [dim] values, then its maximum and its sum. sink: null, or a score that takes part in the sum without a value.
-    void (*merge)(int32_t dim, const float * partials, int32_t n, const float * sink, float * out);
+    softmax_total (*merge)(int32_t dim, const float * partials, int32_t n, const float * sink, float * out);
+
+    // mass[i] += the share of page i in the total of a row, from its query_rows::page_sum and page_max.
+    void (*add_mass)(const float * page_sum, const float * page_max, int32_t n_pages, softmax_total total, float * mass);
 };
 
 // Floats of one row's partial result.

@@ -4,5 +4,5 @@
 
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::avx2_kernels = { "avx2", attend, rotate, store, quantize, dequantize, merge };
+const llmm::kernel_table llmm::avx2_kernels = { "avx2", attend, rotate, store, quantize, dequantize, merge, add_mass };
 #endif

@@ -4,5 +4,5 @@
 
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend, rotate, store, quantize, dequantize, merge };
+const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend, rotate, store, quantize, dequantize, merge, add_mass };
 #endif

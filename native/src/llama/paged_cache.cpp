@@ -291,10 +291,11 @@ void store_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
 }
 
 // Sources: q [dim, heads, tokens], the store node, perhaps sinks [heads].
-void attend_node(ggml_tensor * dst, int, int, void * userdata) {
+void attend_node(ggml_tensor * dst, int ith, int, void * userdata) {
     const auto & layer = *static_cast<paged_cache::layer_nodes *>(userdata);
     const ggml_tensor * q = dst->src[0];
-    layer.cache->attend_layer(layer, q, layer.has_sinks ? dst->src[2] : nullptr, static_cast<float *>(dst->data), (int32_t) q->ne[2]);
+    layer.cache->attend_layer(layer, q, layer.has_sinks ? dst->src[2] : nullptr, static_cast<float *>(dst->data), (int32_t) q->ne[2],
+                             ith);
 }
 
 ggml_tensor * paged_cache::llmm_attn(const llm_graph_context & graph, const llama_kv_cache_context *, const attn_args & args) {
@@ -334,8 +335,9 @@ void paged_cache::store(const layer_nodes & layer, const ggml_tensor * k, const 
     }
 }
 
-void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens) {
-    attend_job job;
+void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens,
+                               int ith) {
+    attend_job job{};
     job.shape = { store_.shape(), store_.n_heads_kv(), layer.group, n_tokens };
     job.q = static_cast<const float *>(q->data);
     job.q_token = (ptrdiff_t) (q->nb[2] / sizeof(float));
@@ -349,7 +351,7 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
     job.n_pages = (int32_t) plan_pages_.size();
     job.out = out;
     job.scratch = out + (size_t) n_tokens * job.shape.n_heads() * job.shape.head.dim;
-    attend(kernels_, job, progress_);
+    attend(kernels_, job, progress_, ith);
 }
 
 // ---- state ------------------------------------------------------------------------------------------------------

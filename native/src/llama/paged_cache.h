@@ -61,7 +61,8 @@ private:
     void describe_all();
     void plan_visibility(const llama_ubatch & ubatch);
     void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
-    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens);
+    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens,
+                      int ith);
 
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;

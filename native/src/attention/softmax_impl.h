@@ -1,0 +1,69 @@
+// From scores to softmax weights.
+#pragma once
+
+#include "kernel_math_impl.h"
+
+namespace {
+
+// Which of up to 64 tokens a row sees, as bits.
+inline uint64_t visible_bits(const page_run & run, int32_t page_tokens, int first_block, int n_blocks, int32_t token) {
+    uint64_t bits = 0;
+    const int per_page = page_tokens / 16;
+    for (int b = 0; b < n_blocks; b++) {
+        const int block = first_block + b;
+        const uint64_t * words = run.visible[block / per_page];
+        const uint64_t word = words ? words[token] : ~0ull;
+        bits |= (word >> 16 * (block % per_page) & 0xFFFF) << 16 * b;
+    }
+    return bits;
+}
+
+struct softmax_change {
+    float shrink;          // the factor by which what was gathered before shrinks
+    float added;           // the sum of the new weights
+};
+
+// n scores (a multiple of 16) of one row become weights and enter maximum and sum.
+inline softmax_change softmax_step(float * s, int n, float & row_max, float & row_sum) {
+    vf top = simd::set1(minus_infinity);
+    for (int i = 0; i < n; i += W) {
+        top = simd::max(top, simd::load(s + i));
+    }
+    const float highest = simd::reduce_max(top);
+    if (highest == minus_infinity) {
+        for (int i = 0; i < n; i += W) {
+            simd::store(s + i, simd::zero());
+        }
+        return { 1.0f, 0.0f };
+    }
+    float shrink = 1.0f;
+    if (highest > row_max) {
+        shrink = exp_negative(row_max - highest);      // 0 for the first
+        row_max = highest;
+    }
+    const vf m = simd::set1(row_max);
+    vf sum = simd::zero();
+    for (int i = 0; i < n; i += W) {
+        const vf e = exp_negative(simd::sub(simd::load(s + i), m));
+        simd::store(s + i, e);
+        sum = simd::add(sum, e);
+    }
+    const float added = simd::reduce_add(sum);
+    row_sum = row_sum * shrink + added;
+    return { shrink, added };
+}
+
+inline void cap_scores(float * s, int n, float cap) {
+    for (int i = 0; i < n && cap > 0; i += W) {
+        simd::store(s + i, soft_cap(simd::load(s + i), cap));
+    }
+}
+
+inline void hide(float * s, int n, uint64_t bits) {
+    const vf hidden = simd::set1(minus_infinity);
+    for (int i = 0; i < n; i += W) {
+        simd::store(s + i, simd::masked(simd::load(s + i), (uint32_t) (bits >> i), hidden));
+    }
+}
+
+}  // namespace
