@@ -17,8 +17,8 @@
 // 8. Times are microseconds (_us), sizes are bytes (_bytes), counts of tokens are int32_t.
 //
 // Threads: a model may be used by any number of threads and sessions at once. A session takes one call at a time:
-// a second one gets LLMM_ERR_BUSY and changes nothing. llmm_session_cancel and llmm_session_set_threads may run
-// beside any call. Sessions keep their model alive, so handles may be closed in any order.
+// a second one gets LLMM_ERR_BUSY and changes nothing. llmm_session_cancel, llmm_session_set_threads and
+// llmm_session_set_kv_budget may run beside any call. Sessions keep their model alive, so handles may be closed in any order.
 #ifndef LLM_MOBILE_H
 #define LLM_MOBILE_H
 
@@ -39,7 +39,7 @@ extern "C" {
 
 // Version of this interface. It grows with every incompatible change; a binding refuses a library whose
 // llmm_abi_version() differs from the one it was generated from.
-#define LLMM_ABI_VERSION 1
+#define LLMM_ABI_VERSION 2
 
 // ---------------------------------------------------------------------------------------------------------------
 // Status codes and errors
@@ -229,6 +229,14 @@ typedef enum llmm_flash_attention {
     LLMM_FLASH_ATTENTION_ON   = 1
 } llmm_flash_attention;
 
+// How pages older than the recent window are kept. A greater number takes less memory.
+typedef enum llmm_kv_quantize {
+    LLMM_KV_F16      = 0,       // as they were stored
+    LLMM_KV_4BIT     = 1,       // 4 bits per element
+    LLMM_KV_ADAPTIVE = 2,       // 4 bits; values in 2 bits where the budget presses
+    LLMM_KV_SMALLEST = 3        // keys in 4 bits, values in 2
+} llmm_kv_quantize;
+
 typedef struct llmm_session_params {
     uint32_t struct_size;
     int32_t  n_ctx;             // tokens the session can hold; 0 (default): the smaller of 4096 and what the model
@@ -244,21 +252,55 @@ typedef struct llmm_session_params {
     int32_t  kv_page_tokens;    // 16, 32 or 64; 0 (default): llama.cpp's own cache, and the fields below are not used.
                                 // Layers with a sliding window always keep llama.cpp's. LLMM_ERR_NOT_AVAILABLE: the
                                 // architecture's cache cannot be paged; the text says why.
-    int32_t  kv_quantize;       // 1 (default): pages older than the recent window take 4 bits; 0: all stay f16
-    int32_t  kv_evict;          // 0 (default); 1: when the budget is full, the oldest pages are forgotten: generation
-                                // goes on without those tokens' keys and values
+    int32_t  kv_quantize;       // llmm_kv_quantize; default LLMM_KV_ADAPTIVE
+    int32_t  kv_evict;          // 0 (default); 1: when the budget or the context is full, the pages that attention has
+                                // used least are forgotten: generation goes on without those tokens' keys and values,
+                                // and the history may grow past n_ctx. The pinned tokens are moved up so that no
+                                // distance exceeds what the model was trained for (after StreamingLLM, arXiv 2309.17453).
     int32_t  kv_recent_tokens;  // newest tokens that are never evicted and stay f16 while the budget allows; default 128
     int32_t  kv_pinned_tokens;  // first tokens of which the same holds (attention sinks, arXiv 2309.17453; a system
                                 // prompt); default 16
-    int32_t  reserved;          // 0
-    uint64_t kv_budget_bytes;   // bound of the pages and their tables; 0 (default): none. When it is full: older pages
-                                // to 4 bits at once, then eviction, then LLMM_ERR_CONTEXT_FULL before anything changes
+    int32_t  kv_exact;          // 0 (default); 1: pages are gathered into llama.cpp's layout and its own attention runs:
+                                // same bits as without pages while nothing is quantised or evicted. For comparison: slow
+    uint64_t kv_budget_bytes;   // bound of the pages, their tables and buffers; 0 (default): none. When it is full, in
+                                // this order: older pages to 4 bits at once, then to 2-bit values if allowed, then to
+                                // the spill file, then eviction, then 4 bits for recent and pinned pages, then LLMM_ERR_CONTEXT_FULL before anything changes
+    const char * kv_spill_dir;  // NULL (default): none. Else a directory, made if it is missing: pages that do not fit
+                                // the budget go to a file there, which is removed with the session. They take part in
+                                // attention as before and are read at each step. Path as in llmm_model_open
 } llmm_session_params;
 
 LLMM_API void llmm_session_params_init(llmm_session_params * params);
 
 // params may be NULL for the defaults. LLMM_ERR_RANGE names the field; LLMM_ERR_OUT_OF_MEMORY: nothing is kept.
 LLMM_API llmm_status llmm_session_new(llmm_model * model, const llmm_session_params * params, llmm_session ** out);
+
+// A session that goes on where the parent is: the same parameters, history, adapters and logits. Full pages are shared:
+// they are stored once, whichever of the two lives longer, and copied when one of them writes to, quantises or moves its
+// own. Each session's budget counts the pages it uses. Without pages, keys and values are copied.
+// LLMM_ERR_OUT_OF_MEMORY: nothing is kept, the parent is as it was. One call on the parent.
+LLMM_API llmm_status llmm_session_fork(llmm_session * parent, llmm_session ** out);
+
+// Another budget for the pages (kv_budget_bytes; 0 = none), for a system that asks for memory back. With no call running
+// on the session, pages are given up now. Beside a running call it takes effect before its next step.
+// LLMM_ERR_CONTEXT_FULL: what may not be given up needs more; the budget is what it was. LLMM_ERR_NOT_AVAILABLE: the
+// session has no pages. Threads: any.
+LLMM_API llmm_status llmm_session_set_kv_budget(llmm_session * session, uint64_t bytes);
+
+typedef struct llmm_kv_probe_result {
+    uint32_t struct_size;
+    int32_t  quantize;          // llmm_kv_quantize: F16, 4BIT or SMALLEST, the smallest that is safe
+    double   kl_4bit;           // mean KL divergence from f16 pages, nats
+    double   kl_smallest;
+    double   kl_noise;          // the same of f16 pages of another size: what mere rounding does to this model
+    double   limit;             // the most that counted as safe: the larger of 0.02 and twice the noise
+} llmm_kv_probe_result;
+
+// What quantised pages do to this model: evaluates a short built-in text with f16 and with quantised pages of
+// page_tokens tokens and compares the predictions. Takes as long as the prefill of about 1,500 tokens; the result is kept
+// with the model. n_threads: 0 = physical cores. LLMM_ERR_NOT_AVAILABLE: its cache cannot be paged.
+LLMM_API llmm_status llmm_model_probe_kv(llmm_model * model, int32_t page_tokens, int32_t n_threads,
+                                         llmm_kv_probe_result * out);
 
 // Frees the session. No call may be running on it: cancel first and wait for the call to return.
 LLMM_API void llmm_session_close(llmm_session * session);
@@ -430,15 +472,28 @@ typedef struct llmm_stats {
     uint64_t kv_bytes;                // key-value cache
     uint64_t compute_bytes;           // work buffers
     // Paged cache; 0 without one. A page counts once, whatever the number of layers.
-    uint64_t kv_peak_bytes;           // most bytes that pages and tables took
-    int32_t  kv_pages_f16;            // pages as stored
-    int32_t  kv_pages_q4;             // pages of 4 bits
-    int32_t  kv_pages_evicted;        // pages whose tokens are in the history and no longer in the cache
-    int32_t  reserved;
-    int64_t  kv_demotions;            // pages quantised so far
-    int64_t  kv_promotions;           // quantised pages that were written again
+    uint64_t kv_peak_bytes;           // most bytes that pages, tables and buffers took
+    uint64_t kv_budget_bytes;         // in force
+    int32_t  kv_pages_f16;            // pages in memory as stored
+    int32_t  kv_pages_q4;             // in memory, 4 bits
+    int32_t  kv_pages_q42;            // in memory, keys 4 bits, values 2
+    int32_t  kv_pages_spilled;        // in the spill file
+    int32_t  kv_pages_shared;         // of those in memory: shared with another session
+    int32_t  kv_pages_evicted;        // pages of tokens that are in the history and no longer in the cache
+    uint64_t kv_bytes_f16;            // in memory, by format
+    uint64_t kv_bytes_q4;
+    uint64_t kv_bytes_q42;
+    uint64_t kv_bytes_spilled;        // in the spill file
+    int64_t  kv_demotions;            // pages quantised so far, or quantised further
+    int64_t  kv_promotions;           // quantised or spilled pages that were written again
+    int64_t  kv_spills;               // pages written to the spill file
+    int64_t  kv_recalls;              // pages that came back from it because there was room
     int64_t  kv_evictions;
+    int64_t  kv_recomputed;           // times that damaged pages were evaluated again
     int64_t  kv_demotion_us;          // time spent quantising
+    int64_t  kv_spill_us;             // writing to the spill file
+    int64_t  kv_read_us;              // reading from it, all threads
+    int64_t  kv_read_bytes;
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);

@@ -1,6 +1,6 @@
 // Parts with no llama.cpp in them: UTF-8, stop strings, the checksum, files that appear whole, the gate of the cores.
+#include "kv/crc32c.h"
 #include "session/cpu_gate.h"
-#include "session/crc32c.h"
 #include "session/output_file.h"
 #include "session/text_stream.h"
 #include "session/utf8.h"

@@ -1,68 +1,12 @@
 // Sessions with a paged cache: the same answers as with llama.cpp's own, whatever the order of operations, within the
 // budget that was set.
-#include "test_support.h"
+#include "paged_support.h"
 
 #include <cmath>
 #include <random>
 
 namespace llmm_test {
 namespace {
-
-llmm_session_params paged(int32_t page_tokens, bool quantize) {
-    llmm_session_params p;
-    llmm_session_params_init(&p);
-    p.n_ctx = 512;
-    p.n_batch = 64;
-    p.n_threads = 1;
-    p.kv_page_tokens = page_tokens;
-    p.kv_quantize = quantize;
-    p.kv_recent_tokens = 32;
-    return p;
-}
-
-session_ptr open_session(llmm_model * model, const llmm_session_params & params) {
-    llmm_session * s = nullptr;
-    require_ok(llmm_session_new(model, &params, &s));
-    return session_ptr(s);
-}
-
-void eval(llmm_session * s, const token_list & tokens) {
-    ASSERT_OK(llmm_session_eval(s, tokens.data(), (int32_t) tokens.size(), nullptr, nullptr));
-}
-
-std::vector<float> logits(llmm_session * s, int32_t n) {
-    std::vector<float> row((size_t) n);
-    EXPECT_OK(llmm_session_logits(s, row.data(), n));
-    return row;
-}
-
-llmm_stats stats(llmm_session * s) {
-    llmm_stats out{};
-    out.struct_size = sizeof(out);
-    EXPECT_OK(llmm_session_stats(s, &out));
-    return out;
-}
-
-// KL(a || b) of the two distributions in nats.
-double divergence(const std::vector<float> & a, const std::vector<float> & b) {
-    const auto total = [](const std::vector<float> & x) {
-        double sum = 0;
-        for (const float v : x) {
-            sum += std::exp((double) v);
-        }
-        return std::log(sum);
-    };
-    const double ta = total(a), tb = total(b);
-    double kl = 0;
-    for (size_t i = 0; i < a.size(); i++) {
-        kl += std::exp(a[i] - ta) * ((a[i] - ta) - (b[i] - tb));
-    }
-    return kl;
-}
-
-// What 4-bit pages may change in a model of random weights and heads of 16 dimensions, which has no reason to forgive
-// rounding; unrelated histories are ten times as far apart. Real models: ci/peer-bench and docs/benchmarks.md.
-constexpr double random_weights = 0.25;
 
 class Paged : public ::testing::TestWithParam<tiny_arch> {
 protected:
@@ -183,22 +127,19 @@ TEST_P(Paged, AStateOfAnotherLayoutIsEvaluatedAgain) {
 
 TEST_P(Paged, TheBudgetHoldsAndEvictionGoesOn) {
     llmm_session_params p = paged(16, true);
-    const session_ptr free_session = open_session(model_, p);
-    eval(free_session.get(), random_tokens(400, 3));
-    const uint64_t unbounded = stats(free_session.get()).kv_peak_bytes;
-
-    p.kv_budget_bytes = unbounded * 2 / 3;
+    const kv_need need = need_of(model_, p, 256);
+    p.kv_budget_bytes = need.empty + (need.full - need.empty) / 2;
     p.kv_evict = 1;
     const session_ptr s = open_session(model_, p);
     eval(s.get(), random_tokens(64, 3));
     for (int i = 0; i < 400; i++) {
         eval(s.get(), random_tokens(1, (uint32_t) i));
-        const llmm_stats now = stats(s.get());
-        ASSERT_LE(now.kv_peak_bytes, p.kv_budget_bytes);
+        ASSERT_LE(stats(s.get()).kv_peak_bytes, p.kv_budget_bytes);
     }
     const llmm_stats end = stats(s.get());
     EXPECT_GT(end.kv_evictions, 0);
-    EXPECT_EQ(end.kv_evictions, end.kv_pages_evicted);
+    EXPECT_GT(end.kv_pages_evicted, 0);
+    EXPECT_LE(end.kv_pages_evicted, end.kv_evictions);
     for (const float x : logits(s.get(), n_vocab_)) {
         ASSERT_TRUE(std::isfinite(x));
     }
@@ -268,8 +209,9 @@ TEST(PagedParams, WrongValuesAreNamed) {
     };
     refuse([](auto & p) { p.kv_page_tokens = 8; }, "kv_page_tokens");
     refuse([](auto & p) { p.kv_page_tokens = -16; }, "kv_page_tokens");
-    refuse([](auto & p) { p.kv_quantize = 2; }, "kv_quantize");
+    refuse([](auto & p) { p.kv_quantize = 4; }, "kv_quantize");
     refuse([](auto & p) { p.kv_evict = -1; }, "kv_evict");
+    refuse([](auto & p) { p.kv_exact = 2; }, "kv_exact");
     refuse([](auto & p) { p.kv_recent_tokens = -1; }, "kv_recent_tokens");
     refuse([](auto & p) { p.kv_pinned_tokens = -1; }, "kv_pinned_tokens");
 }

@@ -1,5 +1,6 @@
 #include "guard.h"
 #include "handles.h"
+#include "session/kv_probe.h"
 
 using namespace llmm;
 
@@ -19,7 +20,7 @@ void llmm_session_params_init(llmm_session_params * params) {
         params->n_batch = 512;
         params->flash_attention = LLMM_FLASH_ATTENTION_AUTO;
         const kv_settings pages;
-        params->kv_quantize = pages.quantize;
+        params->kv_quantize = (int32_t) pages.quantize;
         params->kv_evict = pages.evict;
         params->kv_recent_tokens = pages.recent_tokens;
         params->kv_pinned_tokens = pages.pinned_tokens;
@@ -30,7 +31,34 @@ llmm_status llmm_session_new(llmm_model * m, const llmm_session_params * params,
     return guard([&] {
         require(m, "model");
         require(out, "out");
-        *out = new llmm_session{ { m->impl, take_params(params, llmm_session_params_init, "params") } };
+        llmm_session_params p = take_params(params, llmm_session_params_init, "params");
+        if (p.kv_spill_dir) {
+            take_path(p.kv_spill_dir, "params.kv_spill_dir");
+        }
+        *out = new llmm_session{ { m->impl, p } };
+    });
+}
+
+llmm_status llmm_session_fork(llmm_session * parent, llmm_session ** out) {
+    return guard([&] {
+        require(parent, "parent");
+        require(out, "out");
+        *out = new llmm_session{ session(session::fork_of{ parent->impl }) };
+    });
+}
+
+llmm_status llmm_model_probe_kv(llmm_model * m, int32_t page_tokens, int32_t n_threads, llmm_kv_probe_result * out) {
+    return guard([&] {
+        require(m, "model");
+        require_out(out, "out");
+        give_result(out, probe_kv(m->impl, checked_page_tokens(page_tokens, "page_tokens"), checked_threads(n_threads, "n_threads")));
+    });
+}
+
+llmm_status llmm_session_set_kv_budget(llmm_session * s, uint64_t bytes) {
+    return guard([&] {
+        require(s, "session");
+        s->impl.set_kv_budget(bytes);
     });
 }
 

@@ -1,5 +1,7 @@
 #include "address_space.h"
 
+#include "fault.h"
+
 #include <algorithm>
 #include <new>
 
@@ -54,13 +56,18 @@ address_space::~address_space() {
 #endif
 }
 
-void address_space::prefer_huge_pages() {
+void address_space::use_huge_pages(bool yes) {
 #if defined(MADV_HUGEPAGE)
-    madvise(data_, bytes_, MADV_HUGEPAGE);
+    madvise(data_, bytes_, yes ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+#else
+    (void) yes;
 #endif
 }
 
 bool address_space::take(size_t begin, size_t end) {
+    if (fault::due(fault::point::allocate)) {
+        return false;
+    }
 #if defined(_WIN32)
     return VirtualAlloc(data_ + begin, end - begin, MEM_COMMIT, PAGE_READWRITE) != nullptr;
 #else

@@ -23,8 +23,9 @@ public:
     // Gives back the system's pages that lie wholly within [begin, end); they read as zero if they are taken again.
     void give(size_t begin, size_t end);
 
-    // Lets the system use large pages, where it has them: fewer misses in address translation, memory in larger steps.
-    void prefer_huge_pages();
+    // Whether the system may use large pages from now on, where it has them: fewer misses in address translation, memory
+    // in larger steps.
+    void use_huge_pages(bool yes);
 
     static size_t granule();             // bytes of one of the system's pages
 

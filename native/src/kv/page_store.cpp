@@ -9,96 +9,171 @@ namespace llmm {
 
 namespace {
 
-bool contains(const std::vector<int32_t> & sorted, int32_t page) {
-    return std::binary_search(sorted.begin(), sorted.end(), page);
+// Adds the time it lives to a counter.
+class stopwatch {
+public:
+    explicit stopwatch(int64_t & us) : us_(us), began_(std::chrono::steady_clock::now()) {}
+    ~stopwatch() { us_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_).count(); }
+
+private:
+    int64_t & us_;
+    const std::chrono::steady_clock::time_point began_;
+};
+
+constexpr size_t staging_alignment = 64;
+
+// From one quantised format to the other: keys keep their codes, only values change.
+void convert_values(const kernel_table & kernels, const head_shape & shape, page_format from, page_format to, const uint8_t * in, uint8_t * out) {
+    alignas(64) uint8_t half[4 * max_head_dim * max_page_tokens];
+    kernels.dequantize(shape, from, in, half);
+    kernels.quantize(shape, to, half, shape.page_tokens, out);
+    std::memcpy(out, in, offsetof(quantized_header, v_scale));
+    std::memcpy(out + sizeof(quantized_header), in + sizeof(quantized_header), 2 * (size_t) shape.dim);
+    std::memcpy(out + quantized_codes_at(shape), in + quantized_codes_at(shape), key_code_bytes(shape));
 }
 
 }  // namespace
 
-page_store::page_store(const kv_settings & settings, int32_t dim, int32_t n_heads_kv, int32_t n_layers, int32_t n_pages)
+page_store::page_store(const kv_settings & settings, int32_t dim, int32_t n_heads_kv, int32_t n_layers, int32_t n_pages, uint64_t other_bytes)
     : settings_(settings), shape_{ dim, settings.page_tokens }, n_heads_kv_(n_heads_kv), n_layers_(n_layers), n_pages_(n_pages),
-      huge_pages_(settings.budget_bytes == 0 || settings.budget_bytes >= 16 * group_bytes(page_format::f16)),
-      kernels_(kernels()), views_((size_t) n_layers * n_pages, page_view{ nullptr, page_format::none }), info_(n_pages) {
+      other_bytes_(other_bytes), kernels_(kernels()), views_((size_t) n_layers * n_pages, page_view{ nullptr, page_format::none }),
+      states_(n_pages), infos_(n_pages) {
+    pool_ = std::make_shared<page_pool>(shape_, n_heads_kv, n_layers, n_pages);
+    if (affords_huge_pages(settings.budget_bytes)) {
+        huge_pages_ = true;
+        pool_->use_huge_pages();
+    }
+    if (!settings.spill_dir.empty()) {
+        spill_ = std::make_unique<spill_file>(settings.spill_dir, shape_, n_layers, n_heads_kv, n_pages);
+        staging_.resize(settings.n_threads * staging_bytes(shape_) + staging_alignment);
+        staging_offset_ = round_up((uintptr_t) staging_.data(), staging_alignment) - (uintptr_t) staging_.data();
+    }
+    counters_.bytes_peak = fixed_bytes();
     if (!fits(page_bytes(page_format::f16))) {
         throw std::bad_alloc();
     }
-    for (int f = 1; f < page_formats; f++) {
-        spaces_[f] = std::make_unique<address_space>(round_up(n_pages, group_pages((page_format) f)) / group_pages((page_format) f) * group_bytes((page_format) f));
-        if (huge_pages_) {
-            spaces_[f]->prefer_huge_pages();
+}
+
+page_store::~page_store() {
+    for (int32_t p = 0; p < n_pages_; p++) {
+        for (int f = 1; f < page_formats; f++) {
+            drop(p, (page_format) f);
         }
     }
 }
 
-page_store::~page_store() = default;
+// ---- what is held -----------------------------------------------------------------------------------------------
 
-// Where runs of blocks begin and end, they share a page of the system with nothing.
-uint64_t page_store::table_bytes() const {
-    const uint64_t edges = (uint64_t) n_layers_ * n_heads_kv_ * 2 * address_space::granule();
-    return views_.capacity() * sizeof(page_view) + info_.capacity() * sizeof(page_info) + edges;
+void page_store::add_bytes(int64_t n) {
+    slab_total_ += n;
+    counters_.bytes_peak = std::max(counters_.bytes_peak, fixed_bytes() + slab_total_);
 }
 
-bool page_store::fits(uint64_t more) const {
-    return settings_.budget_bytes == 0 || table_bytes() + slab_total_ + more + ahead_bytes() <= settings_.budget_bytes;
-}
-
-// The system gives large pages whole: of each format, the rest of the newest group may be resident before its use.
-uint64_t page_store::ahead_bytes() const {
-    return huge_pages_ ? group_bytes(page_format::f16) + group_bytes(page_format::q4) : 0;
-}
-
-const uint8_t * page_store::take(page_format f, int32_t layer, int32_t page) {
-    if (!fits(slab_bytes(f))) {
-        return nullptr;
-    }
-    address_space & space = *spaces_[(int) f];
-    for (int32_t h = 0; h < n_heads_kv_; h++) {
-        const size_t at = block_at(f, layer, h, page);
-        if (!space.take(at, at + block_bytes(shape_, f))) {
-            return nullptr;
+bool page_store::is_shared(int32_t page) const {
+    for (int f = 1; f < page_formats; f++) {
+        const holding & h = states_[page].held[f];
+        if (h.pool && h.pool->is_shared((page_format) f, h.slot)) {
+            return true;
         }
     }
-    slab_total_ += slab_bytes(f);
-    counters_.bytes_peak = std::max(counters_.bytes_peak, table_bytes() + slab_total_);
-    return space.data() + block_at(f, layer, 0, page);
+    return false;
 }
 
-// Blocks need not end where the system's pages do: what a free neighbour shares with this one goes too.
-void page_store::give(page_format f, int32_t layer, int32_t page) {
-    const size_t n = block_bytes(shape_, f);
-    const int32_t group = page / group_pages(f);
-    const auto is_free = [&](int32_t p) {
-        return p >= 0 && p < n_pages_ && p / group_pages(f) == group && view(layer, p).format != f;
-    };
-    const size_t before = is_free(page - 1) ? n : 0, after = is_free(page + 1) ? n : 0;
-    for (int32_t h = 0; h < n_heads_kv_; h++) {
-        const size_t at = block_at(f, layer, h, page);
-        spaces_[(int) f]->give(at - before, at + n + after);
+bool page_store::hold(int32_t page, page_format f) {
+    holding & h = states_[page].held[(int) f];
+    if (!h.pool) {
+        const int32_t slot = pool_->take_slot(f, page);
+        if (slot < 0) {
+            return false;
+        }
+        h = { pool_, slot };
     }
-    slab_total_ -= slab_bytes(f);
+    return true;
 }
 
-head_strides page_store::strides() const {
-    head_strides strides{};
+bool page_store::take(page_format f, int32_t page, int32_t layer) {
+    if (!fits(slab_bytes(f)) || !pool_->take_layer(f, states_[page].held[(int) f].slot, layer)) {
+        return false;
+    }
+    add_bytes((int64_t) slab_bytes(f));
+    return true;
+}
+
+void page_store::drop(int32_t page, page_format f) {
+    holding & h = states_[page].held[(int) f];
+    if (h.pool) {
+        h.pool->drop(f, h.slot);
+        h = {};
+    }
+}
+
+uint8_t * page_store::block(int32_t layer, int32_t page, int32_t head) const {
+    const page_format f = this->layer(layer)[page].format;
+    const holding & h = states_[page].held[(int) f];
+    return h.pool->block(f, h.slot, layer, head);
+}
+
+bool page_store::read(int32_t layer, int32_t page, int32_t head, uint8_t * to) const {
+    const page_format f = this->layer(layer)[page].format;
+    if (states_[page].spilled) {
+        return spill_->read(f, layer, head, &page, 1, to) < 0;
+    }
+    convert_block(f, format(page), block(layer, page, head), to);
+    return true;
+}
+
+void page_store::fetch(int32_t layer, int32_t head, const int32_t * pages, int32_t n, uint8_t * to) {
+    int64_t us = 0;
+    const size_t bytes = n * block_bytes(shape_, this->layer(layer)[pages[0]].format);
+    int32_t bad;
+    {
+        const stopwatch watch(us);
+        bad = spill_->read(this->layer(layer)[pages[0]].format, layer, head, pages, n, to);
+    }
+    read_us_.fetch_add(us, std::memory_order_relaxed);
+    read_bytes_.fetch_add((int64_t) bytes, std::memory_order_relaxed);
+    if (bad >= 0) {
+        std::memset(to, 0, bytes);
+        int32_t first = damaged_.load();
+        while ((first < 0 || bad < first) && !damaged_.compare_exchange_weak(first, bad)) {}
+    }
+}
+
+void page_store::prefetch(int32_t layer, const std::vector<int32_t> & pages) const {
     for (int f = 1; f < page_formats; f++) {
-        strides[(size_t) f] = group_pages((page_format) f) * block_bytes(shape_, (page_format) f);
+        int32_t first = -1, last = -1;
+        for (const int32_t p : pages) {
+            if (states_[p].spilled && format(p) == (page_format) f) {
+                first = first < 0 ? p : first;
+                last = p;
+            }
+        }
+        if (first >= 0) {
+            spill_->prefetch((page_format) f, layer, first, last - first + 1);
+        }
     }
-    return strides;
 }
 
 kv_counters page_store::counters() const {
     kv_counters c = counters_;
     for (int32_t p = 0; p < n_pages_; p++) {
-        const page_format f = format(p);
-        c.pages[(int) f] += f != page_format::none || info_[p].evicted;
-        c.bytes[(int) f] += page_bytes(f);
+        if (in_memory(p)) {
+            c.pages[(int) format(p)]++;
+            c.bytes[(int) format(p)] += page_bytes(format(p));
+            c.pages_shared += is_shared(p);
+        }
+        c.pages_spilled += states_[p].spilled;
     }
-    c.bytes_total = table_bytes() + slab_total_;
+    c.bytes_total = fixed_bytes() + slab_total_;
+    c.bytes_spilled = spill_ ? spill_->bytes() : 0;
+    c.budget = settings_.budget_bytes;
+    c.read_us = read_us_;
+    c.read_bytes = read_bytes_;
     return c;
 }
 
 void page_store::describe(int32_t page, int32_t n_used, int32_t first_pos, int32_t last_pos) {
-    page_info & info = info_[page];
+    page_info & info = infos_[page];
     const bool shrinks = last_pos < info.last_pos;
     info.n_used = n_used;
     info.first_pos = first_pos;
@@ -106,143 +181,195 @@ void page_store::describe(int32_t page, int32_t n_used, int32_t first_pos, int32
     newest_pos_ = std::max(newest_pos_, last_pos);
     if (shrinks) {
         newest_pos_ = -1;
-        for (const page_info & i : info_) {
+        for (const page_info & i : infos_) {
             newest_pos_ = std::max(newest_pos_, i.last_pos);
         }
     }
     if (n_used == 0) {
         release(page);
-        info.evicted = false;
     }
-}
-
-uint8_t * page_store::block(int32_t layer, int32_t page, int32_t head) const {
-    const page_format f = this->layer(layer)[page].format;
-    return spaces_[(int) f]->data() + block_at(f, layer, head, page);
 }
 
 void page_store::release(int32_t page) {
+    page_state & state = states_[page];
     for (int32_t l = 0; l < n_layers_; l++) {
         page_view & v = view(l, page);
-        const page_format f = v.format;
+        if (v.format != page_format::none && !state.spilled) {
+            slab_total_ -= slab_bytes(v.format);
+        }
+        if (state.spilled && l == 0) {
+            spill_->discard(page, 1);
+        }
         v = { nullptr, page_format::none };
-        if (f != page_format::none) {
-            give(f, l, page);
-        }
     }
-}
-
-bool page_store::convert(int32_t page, page_format to, void (*one)(const page_store &, page_format from, page_format to, const uint8_t * in, uint8_t * out)) {
-    for (int32_t l = 0; l < n_layers_; l++) {
-        page_view & v = view(l, page);
-        const page_format from = v.format;
-        if (from == to) {
-            continue;                      // an attempt that ran out of memory came this far
-        }
-        const uint8_t * first = take(to, l, page);
-        if (!first) {
-            return false;
-        }
-        for (int32_t h = 0; h < n_heads_kv_; h++) {
-            one(*this, from, to, block(l, page, h), spaces_[(int) to]->data() + block_at(to, l, h, page));
-        }
-        v = { first, to };
-        give(from, l, page);
+    for (int f = 1; f < page_formats; f++) {
+        drop(page, (page_format) f);
     }
-    return true;
-}
-
-bool page_store::demote(int32_t page, page_format to) {
-    const auto began = std::chrono::steady_clock::now();
-    const bool done = convert(page, to, [](const page_store & s, page_format, page_format f, const uint8_t * in, uint8_t * out) {
-        s.kernels_.quantize(s.shape_, f, in, s.shape_.page_tokens, out);
-    });
-    counters_.demotions += done;
-    counters_.demotion_us += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began).count();
-    return done;
-}
-
-bool page_store::promote(int32_t page) {
-    if (format(page) == page_format::f16 && layer(n_layers_ - 1)[page].format == page_format::f16) {
-        return true;
-    }
-    const bool done = convert(page, page_format::f16, [](const page_store & s, page_format from, page_format, const uint8_t * in, uint8_t * out) {
-        s.kernels_.dequantize(s.shape_, from, in, out);
-    });
-    counters_.promotions += done;
-    return done;
-}
-
-void page_store::evict(int32_t page) {
-    release(page);
-    info_[page].evicted = true;
-    counters_.evictions++;
-}
-
-bool page_store::concede(const std::vector<int32_t> & keep) {
-    int32_t to_demote = -1, to_evict = -1;
-    for (int32_t p = 0; p < n_pages_; p++) {
-        const page_format f = format(p);
-        if (f == page_format::none || contains(keep, p)) {
-            continue;
-        }
-        if (settings_.quantize && f == page_format::f16 && (to_demote < 0 || info_[p].last_pos < info_[to_demote].last_pos)) {
-            to_demote = p;
-        }
-        if (may_evict(info_[p]) && (to_evict < 0 || info_[p].last_pos < info_[to_evict].last_pos)) {
-            to_evict = p;
-        }
-    }
-    if (to_demote >= 0 && demote(to_demote, page_format::q4)) {
-        return true;
-    }
-    if (to_evict >= 0) {
-        evict(to_evict);
-        return true;
-    }
-    return false;
-}
-
-bool page_store::can_reserve(const std::vector<int32_t> & pages) const {
-    if (settings_.budget_bytes == 0) {
-        return true;
-    }
-    uint64_t bytes = table_bytes() + ahead_bytes() + pages.size() * page_bytes(page_format::f16) + working_bytes();
-    for (int32_t p = 0; p < n_pages_; p++) {
-        const page_format f = format(p);
-        if (f != page_format::none && !contains(pages, p) && !may_evict(info_[p])) {
-            bytes += page_bytes(f == page_format::f16 && settings_.quantize ? page_format::q4 : f);
-        }
-    }
-    return bytes <= settings_.budget_bytes;
+    state.spilled = false;
 }
 
 bool page_store::restore(int32_t page, page_format f) {
     release(page);
+    if (!give_way(page_bytes(f), { page }) || !hold(page, f)) {
+        return false;
+    }
     for (int32_t l = 0; l < n_layers_; l++) {
-        const uint8_t * first = take(f, l, page);
-        if (!first) {
+        if (!take(f, page, l)) {
             release(page);
             return false;
         }
-        view(l, page) = { first, f };
+        view(l, page) = { pool_->block(f, states_[page].held[(int) f].slot, l, 0), f };
     }
     return true;
 }
 
-bool page_store::reserve(const std::vector<int32_t> & pages) {
-    uint64_t needed = 0;
-    for (const int32_t p : pages) {
-        const page_format f = format(p);
-        needed += f == page_format::f16 ? 0 : page_bytes(page_format::f16) - page_bytes(f);
+// ---- from one format to another ---------------------------------------------------------------------------------
+
+// Layer by layer, so that one layer at most is there twice. What an attempt that ran out of memory has converted stays
+// so; the next one goes on from there.
+bool page_store::convert(int32_t page, page_format to) {
+    page_state & state = states_[page];
+    const bool shared = is_shared(page);
+    const bool spilled = state.spilled;
+    if (shared && state.held[(int) to].pool) {
+        return own(page) && convert(page, to);
     }
-    while (!fits(needed + working_bytes())) {
-        if (!concede(pages)) {
-            break;
+    if (!hold(page, to)) {
+        return false;
+    }
+    const int32_t slot = state.held[(int) to].slot;
+    std::vector<uint8_t> from_file(spilled ? block_bytes(shape_, format(page)) : 0);
+    const page_format spilled_format = format(page);
+    for (int32_t l = 0; l < n_layers_; l++) {
+        page_view & v = view(l, page);
+        const page_format from = v.format;
+        if (from == to && !spilled) {
+            continue;
+        }
+        const bool taken = take(to, page, l);
+        bool done = taken;
+        for (int32_t h = 0; h < n_heads_kv_ && done; h++) {
+            done = !spilled || spill_->read(from, l, h, &page, 1, from_file.data()) < 0;
+            if (done) {
+                convert_block(from, to, spilled ? from_file.data() : block(l, page, h), pool_->block(to, slot, l, h));
+            }
+        }
+        if (!done) {
+            if (spilled) {                       // the file still has all of it
+                slab_total_ -= (l + taken) * slab_bytes(to);
+                for (int32_t b = 0; b < l; b++) {
+                    view(b, page) = { nullptr, spilled_format };
+                }
+                drop(page, to);
+            }
+            return false;
+        }
+        v = { pool_->block(to, slot, l, 0), to };
+        if (!spilled) {
+            if (!shared) {
+                state.held[(int) from].pool->give_layer(from, state.held[(int) from].slot, l);
+            }
+            slab_total_ -= slab_bytes(from);
         }
     }
+    for (int f = 1; f < page_formats; f++) {
+        if (f != (int) to) {
+            drop(page, (page_format) f);
+        }
+    }
+    if (spilled) {
+        spill_->discard(page, 1);
+        state.spilled = false;
+    }
+    return true;
+}
+
+void page_store::convert_block(page_format from, page_format to, const uint8_t * in, uint8_t * out) const {
+    if (from == to) {
+        std::memcpy(out, in, block_bytes(shape_, from));
+    } else if (from == page_format::f16) {
+        kernels_.quantize(shape_, to, in, shape_.page_tokens, out);
+    } else if (to == page_format::f16) {
+        kernels_.dequantize(shape_, from, in, out);
+    } else {
+        convert_values(kernels_, shape_, from, to, in, out);
+    }
+}
+
+bool page_store::demote(int32_t page, page_format to) {
+    const stopwatch watch(counters_.demotion_us);
+    const bool done = convert(page, to);
+    counters_.demotions += done;
+    return done;
+}
+
+bool page_store::promote(int32_t page) {
+    const bool done = convert(page, page_format::f16);
+    counters_.promotions += done;
+    return done;
+}
+
+// A copy of a shared page in memory, for this store alone.
+bool page_store::own(int32_t page) {
+    page_state & state = states_[page];
+    std::array<holding, page_formats> former = std::exchange(state.held, {});
+    for (int32_t l = 0; l < n_layers_; l++) {
+        const page_format f = view(l, page).format;
+        if (!hold(page, f) || !pool_->take_layer(f, state.held[(int) f].slot, l)) {
+            for (int i = 1; i < page_formats; i++) {
+                drop(page, (page_format) i);
+            }
+            state.held = former;
+            return false;
+        }
+        for (int32_t h = 0; h < n_heads_kv_; h++) {
+            std::memcpy(block(l, page, h), former[(int) f].pool->block(f, former[(int) f].slot, l, h), block_bytes(shape_, f));
+        }
+    }
+    for (int32_t l = 0; l < n_layers_; l++) {
+        view(l, page).block = block(l, page, 0);
+    }
+    for (int i = 1; i < page_formats; i++) {
+        if (former[i].pool) {
+            former[i].pool->drop((page_format) i, former[i].slot);
+        }
+    }
+    return true;
+}
+
+bool page_store::spill(int32_t page) {
+    const stopwatch watch(counters_.spill_us);
+    const page_format f = format(page);
+    for (int32_t l = 0; l < n_layers_; l++) {
+        if (layer(l)[page].format != f) {
+            return false;                        // a conversion was cut short
+        }
+    }
+    for (int32_t l = 0; l < n_layers_; l++) {
+        if (!spill_->write(f, l, page, block(l, page, 0), strides()[(size_t) f])) {
+            spill_error_ = spill_->error();
+            spill_->discard(page, 1);
+            return false;
+        }
+    }
+    release(page);
+    for (int32_t l = 0; l < n_layers_; l++) {
+        view(l, page) = { nullptr, f };
+    }
+    states_[page].spilled = true;
+    counters_.spills++;
+    return true;
+}
+
+bool page_store::recall(int32_t page) {
+    const bool done = convert(page, format(page));
+    counters_.recalls += done;
+    return done;
+}
+
+bool page_store::reserve(const std::vector<int32_t> & pages) {
     for (const int32_t p : pages) {
-        if (format(p) == page_format::none) {
+        if (!has_data(p)) {
             if (!restore(p, page_format::f16)) {
                 return false;
             }
@@ -251,25 +378,62 @@ bool page_store::reserve(const std::vector<int32_t> & pages) {
                     std::memset(block(l, p, h), 0, block_bytes(shape_, page_format::f16));
                 }
             }
-            info_[p].evicted = false;
-        } else if (!promote(p)) {
+            // Nobody has seen it yet: it begins as the others are on average.
+            float sum = 0;
+            int32_t n = 0;
+            for (int32_t o = 0; o < n_pages_; o++) {
+                sum += o != p && has_data(o) ? infos_[o].importance : 0.0f;
+                n += o != p && has_data(o);
+            }
+            infos_[p].importance = n > 0 ? sum / n : 0.0f;
+            continue;
+        }
+        const bool is_f16 = !states_[p].spilled && format(p) == page_format::f16 && layer(n_layers_ - 1)[p].format == page_format::f16;
+        if (is_f16 ? is_shared(p) && !own(p) : !promote(p)) {
             return false;
         }
     }
     return true;
 }
 
-void page_store::demote_aged(int32_t next_pos, const std::vector<int32_t> & keep) {
-    if (!settings_.quantize) {
-        return;
-    }
+bool page_store::share_from(const page_store & other) {
+    newest_pos_ = other.newest_pos_;
+    pinned_shift_ = other.pinned_shift_;
+    infos_ = other.infos_;
     for (int32_t p = 0; p < n_pages_; p++) {
-        const page_info & info = info_[p];
-        if (format(p) == page_format::f16 && !is_pinned(info) && info.n_used == shape_.page_tokens &&
-            info.last_pos < next_pos - settings_.recent_tokens && !contains(keep, p)) {
-            demote(p, page_format::q4);
+        if (other.states_[p].spilled) {
+            const page_format f = other.format(p);
+            std::vector<uint8_t> slab(slab_bytes(f));
+            for (int32_t l = 0; l < n_layers_; l++) {
+                for (int32_t h = 0; h < n_heads_kv_; h++) {
+                    if (!other.read(l, p, h, slab.data() + h * block_bytes(shape_, f))) {
+                        return false;
+                    }
+                }
+                if (!may_spill() || !spill_->write(f, l, p, slab.data(), block_bytes(shape_, f))) {
+                    return false;
+                }
+            }
+            for (int32_t l = 0; l < n_layers_; l++) {
+                view(l, p) = { nullptr, f };
+            }
+            states_[p].spilled = true;
+            continue;
+        }
+        states_[p] = other.states_[p];
+        for (int f = 1; f < page_formats; f++) {
+            if (const holding & h = states_[p].held[f]; h.pool) {
+                h.pool->share((page_format) f, h.slot);
+            }
+        }
+        for (int32_t l = 0; l < n_layers_; l++) {
+            view(l, p) = other.layer(l)[p];
+            if (view(l, p).format != page_format::none) {
+                add_bytes((int64_t) slab_bytes(view(l, p).format));
+            }
         }
     }
+    return true;
 }
 
 }  // namespace llmm

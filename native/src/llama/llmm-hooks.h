@@ -43,6 +43,7 @@ struct attn_args {
     ggml_tensor * v;
     ggml_tensor * k_idxs;
     ggml_tensor * v_idxs;
+    ggml_tensor * kq_mask;
     ggml_tensor * kq_b;
     ggml_tensor * sinks;
     float kq_scale;

@@ -2,6 +2,9 @@
 // cells, positions and sequences; keys and values live in a page_store, and attention runs on our kernels through two
 // custom graph nodes per layer (store, attend). The base class is given a layer filter that rejects every layer, so it
 // owns no tensors.
+//
+// paged_cache.cpp has cells and batches, paged_graph.cpp the nodes, paged_state.cpp saved and shared state,
+// pinned_shift.cpp the positions of pinned tokens.
 #pragma once
 
 #include "llmm-hooks.h"
@@ -9,6 +12,7 @@
 #include "kv/page_store.h"
 
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,20 +23,30 @@ struct state_header;
 
 class paged_cache final : public llama_kv_cache {
 public:
-    // Throws std::bad_alloc. Check unsupported() first.
+    // Throws std::bad_alloc, std::system_error. Check unsupported() first.
     paged_cache(const kv_cache_request & request, const kv_settings & settings);
 
     // Why a cache like this cannot be paged; empty if it can.
     static std::string unsupported(const kv_cache_request & request);
 
-    kv_counters counters() const { return store_.counters(); }
+    page_store & store() { return store_; }
+    const page_store & store() const { return store_; }
+    int32_t n_cached_tokens() const { return (int32_t) v_cells[0].get_used(); }
+
+    // Becomes what another cache of the same model and settings is; this one is empty. False: memory does not suffice.
+    bool share_from(const paged_cache & other);
+
+    // If spilled pages could not be read in the last step: the first position that is lost. Else -1.
+    llama_pos take_damage();
+
+    bool set_budget(uint64_t bytes);
 
     slot_info_vec_t prepare(const std::vector<llama_ubatch> & ubatches) override;
     bool get_can_shift() const override { return false; }
     void clear(bool data) override;
     bool seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) override;
     void seq_keep(llama_seq_id seq_id) override;
-    // Positions are part of the stored keys: shifting them is not possible yet, and these throw.
+    // Positions are part of the stored keys: shifting them at will is not possible, and these throw.
     [[noreturn]] void seq_add(llama_seq_id seq_id, llama_pos p0, llama_pos p1, llama_pos shift) override;
     [[noreturn]] void seq_div(llama_seq_id seq_id, llama_pos p0, llama_pos p1, int d) override;
     std::map<ggml_backend_buffer_type_t, size_t> memory_breakdown() const override;
@@ -54,27 +68,42 @@ private:
     };
     friend void store_node(ggml_tensor *, int, int, void *);
     friend void attend_node(ggml_tensor *, int, int, void *);
+    friend void gather_node(ggml_tensor *, int, int, void *);
 
     state_header make_state_header(size_t n_cells, size_t n_pages) const;
     std::vector<int32_t> pages_of(const std::vector<uint32_t> & cells) const;      // sorted
     void describe_page(int32_t page);
     void describe_all();
+    void forget_evicted();
+    bool free_cells(uint32_t n);
+    void absorb_masses();
+    bool keep_pinned_near(int32_t n_more);
+    void rotate_keys(const std::vector<int32_t> & pages, int32_t shift);
     void plan_visibility(const llama_ubatch & ubatch);
     void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
-    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens,
-                      int ith);
+    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens, int ith);
+    void gather(const layer_nodes & layer, ggml_tensor * out, int ith, int nth) const;
+    ggml_tensor * exact_attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args,
+                             layer_nodes & layer, ggml_tensor * stored);
+    // Of one layer, in page_mass_.
+    size_t mass_floats() const { return (size_t) store_.n_heads_kv() * plan_pages_.size(); }
 
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;
     const kernel_table & kernels_;
+    const llama_cparams * cparams_ = nullptr;      // of the context, once it has built a graph
 
     // The plan of the current ubatch: written in llmm_on_apply, read by the nodes.
     std::vector<uint32_t> cells_;            // of its tokens
     std::vector<int32_t> plan_pages_;        // pages that some token sees
+    bool plan_spilled_ = false;              // some of them are in the spill file
     std::vector<const uint64_t *> plan_visible_;
     std::vector<std::vector<uint64_t>> plan_words_;
     std::vector<page_view> plan_views_;      // [layers][plan pages]
     attend_progress progress_;
+    // Shares of attention that the step's pages got, [layers][KV heads][plan pages]; empty where nobody asks.
+    std::vector<float> page_mass_;
+    std::vector<float> mass_scratch_;
 };
 
 // Hooks of a session with a paged cache. cache() is null until the context exists, and if the architecture cannot page.
@@ -84,11 +113,13 @@ public:
 
     llama_kv_cache * new_kv_cache(const kv_cache_request & request) override;
 
-    const paged_cache * cache() const { return cache_; }
+    paged_cache * cache() const { return cache_; }
     const std::string & refusal() const { return refusal_; }
+    const std::exception_ptr & failure() const { return failure_; }      // of the making of the cache
 
 private:
     kv_settings settings_;
+    std::exception_ptr failure_;
     paged_cache * cache_ = nullptr;          // owned by the context
     std::string refusal_ = "this architecture has no cache that can be paged";
 };

@@ -14,19 +14,31 @@ namespace llmm {
 
 class paging_hooks;
 
-// Paging of one context. Outlives it.
+// Paging of one context. Outlives it; all but the first two functions need the context, with pages.
 class paging {
 public:
     explicit paging(const kv_settings & settings);
 
-    // As llama_init_from_model, with a paged cache. Once.
+    // As llama_init_from_model, with a paged cache. Once. Throws std::system_error if there is no spill file to be had.
     llama_context * new_context(llama_model * model, const llama_context_params & params);
 
     // Why the context has llama.cpp's own cache instead; empty if it has pages.
     const std::string & refusal() const;
 
-    // Of the context, which must still live.
     kv_counters counters() const;
+    int32_t n_cached_tokens() const;
+
+    // The empty cache of this context becomes what that of another is, by sharing its pages.
+    bool share_from(const paging & other);
+
+    // If spilled pages could not be read in the last step: the first position that is lost. Else -1.
+    int32_t take_damage();
+
+    // False: what may not be given up needs more.
+    bool set_budget(uint64_t bytes);
+
+    // Why nothing is spilled any more; empty if all is well.
+    const std::string & spill_error() const;
 
 private:
     std::shared_ptr<paging_hooks> hooks_;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 namespace llmm {
@@ -100,7 +101,14 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         if (params.pages) {
             paging_ = std::make_unique<paging>(*params.pages);
         }
-        context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);
+        try {
+            context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);
+        } catch (const std::system_error & e) {
+            fail(LLMM_ERR_IO, "%s", e.what());
+        } catch (const std::bad_alloc &) {
+            fail(LLMM_ERR_OUT_OF_MEMORY, "a budget of %llu bytes does not hold the tables of %d tokens and one page",
+                 (unsigned long long) params.pages->budget_bytes, params.n_ctx);
+        }
     }
     if (!context_) {
         fail(LLMM_ERR_OUT_OF_MEMORY, "cannot create a context of %d tokens: %s", params.n_ctx,
@@ -186,11 +194,17 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         ran_ = true;
         free_retired_pools();                 // this step has computed with the new one
     }
+    damaged_ = paging_ ? paging_->take_damage() : -1;
+    if (damaged_ >= 0) {
+        fail(LLMM_ERR_IO, "keys and values from position %d on could not be read from the spill file", damaged_);
+    }
     if (rc == 2 || (rc != 0 && cancelled())) {
         fail(LLMM_ERR_CANCELLED, "cancelled");
     }
     if (rc == 1) {
-        fail(LLMM_ERR_CONTEXT_FULL, "no room in the key-value cache for %zu tokens at position %d", tokens.size(), position);
+        const std::string spill = paging_ ? paging_->spill_error() : "";
+        fail(LLMM_ERR_CONTEXT_FULL, "no room in the key-value cache for %zu tokens at position %d%s%s", tokens.size(), position,
+             spill.empty() ? "" : "; nothing can be spilled: ", spill.c_str());
     }
     if (rc != 0) {
         fail(rc == -2 ? LLMM_ERR_OUT_OF_MEMORY : LLMM_ERR_INTERNAL, "evaluation failed (%d): %s", rc,
@@ -212,6 +226,24 @@ const float * evaluator::embedding(int32_t index) const {
         fail(LLMM_ERR_NOT_AVAILABLE, "this model gives no embeddings");
     }
     return row;
+}
+
+bool evaluator::copy_from(const evaluator & other) {
+    // Pages first: what follows is only the part of the layers with a sliding window.
+    if (paging_ && !paging_->share_from(*other.paging_)) {
+        return false;
+    }
+    if (paging_ && llama_model_n_swa(owner_->get()) <= 0) {
+        return true;
+    }
+    const llama_state_seq_flags flags = paging_ ? LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY : 0;
+    std::vector<uint8_t> state(llama_state_seq_get_size_ext(other.context_, 0, flags));
+    const bool done = llama_state_seq_get_data_ext(other.context_, state.data(), state.size(), 0, flags) == state.size() &&
+                      llama_state_seq_set_data_ext(context_, state.data(), state.size(), 0, flags) == state.size();
+    if (!done) {
+        cut(0);
+    }
+    return done;
 }
 
 bool evaluator::cut(int32_t position) {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 struct ggml_threadpool;
@@ -54,8 +55,8 @@ public:
     llama_context * get() const { return context_; }
 
     // Evaluates at most n_batch tokens at positions [position, position + n) of sequence 0. `from` is the first index
-    // with an output for outputs::from. Throws CANCELLED, OUT_OF_MEMORY, INTERNAL: the cache may then hold a part of
-    // the tokens, and the caller cuts it.
+    // with an output for outputs::from. Throws CANCELLED, OUT_OF_MEMORY, INTERNAL, IO (spilled pages could not be read):
+    // the cache may then hold a part of the tokens, and the caller cuts it, to take_damage() if that is lower.
     void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
 
     const float * logits(int32_t index) const;        // index within the last batch; -1: the last output
@@ -65,8 +66,19 @@ public:
     // has moved past, a recurrent state): then nothing is left.
     bool cut(int32_t position);
 
+    // The first position whose page was found damaged in the last run, -1 if none; asked once.
+    int32_t take_damage() { return std::exchange(damaged_, -1); }
+
+    // Becomes, empty, what another evaluator of the same model and parameters is. Pages are shared, what else there is of
+    // keys and values is copied. False: memory does not suffice, and nothing is kept.
+    bool copy_from(const evaluator & other);
+
+    // False: what may not be given up needs more.
+    bool set_kv_budget(uint64_t bytes) { return !paging_ || paging_->set_budget(bytes); }
+
     memory_report memory() const { return report_memory(context_); }
     kv_counters pages() const { return paging_ ? paging_->counters() : kv_counters{}; }
+    int32_t n_cached_tokens() const { return paging_->n_cached_tokens(); }      // with pages only
 
 private:
     void apply_threads();
@@ -84,6 +96,7 @@ private:
     int32_t set_threads_ = 0, set_threads_batch_ = 0;
     bool encoder_only_ = false;
     bool ran_ = false;
+    int32_t damaged_ = -1;
     llama_batch batch_{};
 };
 

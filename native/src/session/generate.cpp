@@ -85,7 +85,7 @@ llmm_generate_result session::generate(sampler & s, const llmm_generate_params &
                 result.stop_reason = LLMM_STOP_MAX_TOKENS;
                 break;
             }
-            if ((int32_t) history_.size() >= n_ctx_) {
+            if ((int32_t) history_.size() >= n_ctx_ && !may_outgrow_context()) {
                 result.stop_reason = LLMM_STOP_CONTEXT_FULL;
                 break;
             }

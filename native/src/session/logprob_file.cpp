@@ -1,7 +1,7 @@
 #include "logprob_file.h"
 
-#include "crc32c.h"
 #include "failure.h"
+#include "kv/crc32c.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -197,4 +197,15 @@ void model::check_tokens(span<const int32_t> tokens) const {
     }
 }
 
+std::optional<llmm_kv_probe_result> model::known_probe(int32_t page_tokens) {
+    const std::lock_guard<std::mutex> lock(probes_mutex_);
+    const auto found = probes_.find(page_tokens);
+    return found == probes_.end() ? std::nullopt : std::make_optional(found->second);
+}
+
+void model::keep_probe(int32_t page_tokens, const llmm_kv_probe_result & result) {
+    const std::lock_guard<std::mutex> lock(probes_mutex_);
+    probes_[page_tokens] = result;
+}
+
 }  // namespace llmm

@@ -7,8 +7,10 @@
 
 #include "llama.h"
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +43,10 @@ public:
     // Throws RANGE naming the first token that is not in the vocabulary.
     void check_tokens(span<const int32_t> tokens) const;
 
+    // The result for pages of this size if it is known. See kv_probe.h.
+    std::optional<llmm_kv_probe_result> known_probe(int32_t page_tokens);
+    void keep_probe(int32_t page_tokens, const llmm_kv_probe_result & result);
+
     // Held while the list of adapters of the llama_model changes or a context looks at it.
     std::mutex & adapters_mutex() { return adapters_mutex_; }
 
@@ -54,6 +60,8 @@ private:
     gguf_file file_;
     std::string fingerprint_;
     std::mutex adapters_mutex_;
+    std::mutex probes_mutex_;
+    std::map<int32_t, llmm_kv_probe_result> probes_;      // by page size
 };
 
 }  // namespace llmm

@@ -1,8 +1,8 @@
 // Perplexity and divergence over a text. Windows and scoring are those of llama.cpp's perplexity tool: windows of
 // n_ctx tokens side by side, BOS in place of a window's first token where the model wants it, and the tokens after the
 // middle of each window scored, so that each has at least half a window before it.
-#include "crc32c.h"
 #include "failure.h"
+#include "kv/crc32c.h"
 #include "logprob_file.h"
 #include "session.h"
 

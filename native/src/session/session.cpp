@@ -24,6 +24,7 @@ constexpr int32_t max_ctx = 1 << 27;
 constexpr int32_t default_batch = 512;
 constexpr int32_t max_batch = 4096;
 constexpr int32_t max_threads = GGML_MAX_N_THREADS;
+constexpr int32_t most_recomputations = 3;         // of damaged pages, in one call
 constexpr int32_t embedding_batch = 64;           // logits of each token come along: 64 rows of them bound the memory
 
 int32_t in_range(int32_t value, int32_t least, int32_t most, const char * name) {
@@ -46,24 +47,33 @@ llama_flash_attn_type flash_attention_type(int32_t wish) {
 }
 
 std::optional<kv_settings> page_settings(const llmm_session_params & params) {
-    const int32_t page = params.kv_page_tokens;
-    if (page == 0) {
+    if (params.kv_page_tokens == 0) {
         return std::nullopt;
     }
-    if (page != 16 && page != 32 && page != 64) {
-        fail(LLMM_ERR_RANGE, "params.kv_page_tokens is %d; it must be 0, 16, 32 or 64", page);
-    }
     kv_settings s;
-    s.page_tokens = page;
-    s.quantize = in_range(params.kv_quantize, 0, 1, "params.kv_quantize") != 0;
+    s.page_tokens = checked_page_tokens(params.kv_page_tokens, "params.kv_page_tokens");
+    s.quantize = (kv_quantize) in_range(params.kv_quantize, LLMM_KV_F16, LLMM_KV_SMALLEST, "params.kv_quantize");
     s.evict = in_range(params.kv_evict, 0, 1, "params.kv_evict") != 0;
+    s.exact = in_range(params.kv_exact, 0, 1, "params.kv_exact") != 0;
     s.recent_tokens = in_range(params.kv_recent_tokens, 0, max_ctx, "params.kv_recent_tokens");
     s.pinned_tokens = in_range(params.kv_pinned_tokens, 0, max_ctx, "params.kv_pinned_tokens");
     s.budget_bytes = params.kv_budget_bytes;
+    s.spill_dir = params.kv_spill_dir ? params.kv_spill_dir : "";
     return s;
 }
 
 }  // namespace
+
+int32_t checked_page_tokens(int32_t n, const char * name) {
+    if (n != 16 && n != 32 && n != 64) {
+        fail(LLMM_ERR_RANGE, "%s is %d; pages have 16, 32 or 64 tokens", name, n);
+    }
+    return n;
+}
+
+int32_t checked_threads(int32_t n, const char * name) {
+    return in_range(n, 0, max_threads, name) > 0 ? n : this_cpu().physical_cores;
+}
 
 void progress_sink::report(double fraction) const {
     if (callback && callback((float) fraction, user_data) != 0) {
@@ -80,8 +90,8 @@ session::call::call(session & s) : session_(s) {
 session::session(std::shared_ptr<model> owner, const llmm_session_params & params) : owner_(std::move(owner)) {
     in_range(params.n_ctx, 0, max_ctx, "params.n_ctx");
     in_range(params.n_batch, 1, max_batch, "params.n_batch");
-    in_range(params.n_threads, 0, max_threads, "params.n_threads");
-    in_range(params.n_threads_batch, 0, max_threads, "params.n_threads_batch");
+    control_.n_threads = checked_threads(params.n_threads, "params.n_threads");
+    control_.n_threads_batch = params.n_threads_batch == 0 ? control_.n_threads.load() : checked_threads(params.n_threads_batch, "params.n_threads_batch");
     const int32_t trained = llama_model_n_ctx_train(owner_->get());
     const int32_t wanted = params.n_ctx > 0 ? params.n_ctx : std::min(default_ctx, trained > 0 ? trained : default_ctx);
     if (trained > 0 && wanted > trained) {
@@ -92,9 +102,70 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     n_batch_ = std::min(params.n_batch, n_ctx_);
     flash_attention_ = flash_attention_type(params.flash_attention);
     pages_ = page_settings(params);
-    control_.n_threads = params.n_threads > 0 ? params.n_threads : this_cpu().physical_cores;
-    control_.n_threads_batch = params.n_threads_batch > 0 ? params.n_threads_batch : control_.n_threads.load();
+    if (pages_) {
+        pages_->n_threads = std::max(control_.n_threads.load(), control_.n_threads_batch.load());
+    }
     chat_evaluator();
+}
+
+session::session(const fork_of & from) : owner_(from.parent.owner_) {
+    session & parent = from.parent;
+    const call one(parent);
+    n_ctx_ = parent.n_ctx_;
+    n_batch_ = parent.n_batch_;
+    flash_attention_ = parent.flash_attention_;
+    pages_ = parent.pages_;
+    control_.n_threads = parent.control_.n_threads.load();
+    control_.n_threads_batch = parent.control_.n_threads_batch.load();
+    adapters_ = parent.adapters_;
+    adapter_scales_ = parent.adapter_scales_;
+    history_ = parent.history_;
+    n_tokens_ = (int32_t) history_.size();
+    evaluator & ev = chat_evaluator();
+    if (parent.n_kv_ > 0) {
+        if (!ev.copy_from(*parent.evaluator_)) {
+            fail(LLMM_ERR_OUT_OF_MEMORY, "no room for the parent's keys and values");
+        }
+        n_kv_ = parent.n_kv_;
+    }
+    if (const float * row = parent.known_logits()) {
+        loaded_logits_.assign(row, row + owner_->n_vocab());
+    }
+}
+
+void session::set_kv_budget(uint64_t bytes) {
+    if (!pages_) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
+    }
+    {
+        const std::lock_guard<std::mutex> lock(budget_mutex_);
+        wanted_budget_ = bytes;
+    }
+    if (!busy_.exchange(true)) {
+        const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool> *)> idle(&busy_, [](std::atomic<bool> * b) { *b = false; });
+        apply_kv_budget();
+    }
+}
+
+// Throws CONTEXT_FULL if the budget is too small for what may not be given up.
+void session::apply_kv_budget() {
+    std::optional<uint64_t> wanted;
+    {
+        const std::lock_guard<std::mutex> lock(budget_mutex_);
+        wanted = std::exchange(wanted_budget_, std::nullopt);
+    }
+    if (!wanted) {
+        return;
+    }
+    if (evaluator_ && !evaluator_->set_kv_budget(*wanted)) {
+        fail(LLMM_ERR_CONTEXT_FULL, "keys and values cannot be brought to %llu bytes", (unsigned long long) *wanted);
+    }
+    pages_->budget_bytes = *wanted;
+}
+
+// Logits of the history's last token, null if they would have to be computed.
+const float * session::known_logits() const {
+    return !loaded_logits_.empty() ? loaded_logits_.data() : has_logits_ ? evaluator_->logits(-1) : nullptr;
 }
 
 void session::set_threads(int32_t n_threads, int32_t n_threads_batch) {
@@ -163,10 +234,9 @@ void session::truncate(int32_t n) {
     }
 }
 
-void session::check_room(int32_t n_more) const {
-    const int64_t total = (int64_t) history_.size() + n_more;
-    if (total > n_ctx_) {
-        fail(LLMM_ERR_CONTEXT_FULL, "%lld tokens do not fit the context of %d", (long long) total, n_ctx_);
+void session::check_room(int64_t n_tokens) const {
+    if (n_tokens > n_ctx_ && !may_outgrow_context()) {
+        fail(LLMM_ERR_CONTEXT_FULL, "%lld tokens do not fit the context of %d", (long long) n_tokens, n_ctx_);
     }
 }
 
@@ -178,30 +248,43 @@ void session::throw_if_cancelled() {
 
 void session::evaluate_pending(const progress_sink & progress, bool prompt) {
     evaluator & ev = chat_evaluator();
-    const int32_t end = (int32_t) history_.size();
     const int32_t begin = n_kv_;
     const int64_t started = now_us();
-    try {
-        while (n_kv_ < end) {
-            throw_if_cancelled();
-            const int32_t n = std::min(n_batch_, end - n_kv_);
-            ev.run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_,
-                   n_kv_ + n == end ? outputs::last : outputs::none);
-            n_kv_ += n;
-            if (prompt) {
-                progress.report((double) (n_kv_ - begin) / (end - begin));
+    for (int32_t tries = 0;; tries++) {
+        try {
+            evaluate_once(progress, prompt, begin);
+            break;
+        } catch (const std::exception & e) {
+            const int32_t damaged = ev.take_damage();
+            const int32_t sound = damaged >= 0 ? std::min(damaged, n_kv_) : n_kv_;
+            // The step may have stored a part of its tokens.
+            n_kv_ = ev.cut(sound) ? sound : 0;
+            if (damaged < 0 || tries == most_recomputations) {
+                control_.cancel = false;      // consumed by this failure, whatever it was
+                throw;
             }
+            counters_.kv_recomputed++;
+            log_line(LLMM_LOG_WARN, std::string(e.what()) + "; they are computed again");
         }
-    } catch (...) {
-        // The step may have stored a part of its tokens.
-        n_kv_ = ev.cut(n_kv_) ? n_kv_ : 0;
-        control_.cancel = false;              // consumed by this failure, whatever it was
-        throw;
     }
     has_logits_ = true;
     (prompt ? counters_.prompt_us : counters_.decode_us) += now_us() - started;
     if (prompt) {
-        counters_.prompt_tokens += end - begin;
+        counters_.prompt_tokens += (int32_t) history_.size() - begin;
+    }
+}
+
+void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t begin) {
+    const auto end = (int32_t) history_.size();
+    while (n_kv_ < end) {
+        throw_if_cancelled();
+        apply_kv_budget();
+        const int32_t n = std::min(n_batch_, end - n_kv_);
+        evaluator_->run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_, n_kv_ + n == end ? outputs::last : outputs::none);
+        n_kv_ += n;
+        if (prompt) {
+            progress.report(std::max(0.0, (double) (n_kv_ - begin) / (end - begin)));
+        }
     }
 }
 
@@ -225,7 +308,7 @@ const float * session::last_logits() {
 void session::eval(span<const int32_t> tokens, const progress_sink & progress) {
     const call one(*this);
     owner_->check_tokens(tokens);
-    check_room((int32_t) tokens.size());
+    check_room((int64_t) history_.size() + (int64_t) tokens.size());
     if (tokens.empty()) {
         return;
     }
@@ -242,9 +325,7 @@ void session::eval(span<const int32_t> tokens, const progress_sink & progress) {
 int32_t session::prefill(span<const int32_t> tokens, const progress_sink & progress) {
     const call one(*this);
     owner_->check_tokens(tokens);
-    if ((int64_t) tokens.size() > n_ctx_) {
-        fail(LLMM_ERR_CONTEXT_FULL, "%zu tokens do not fit the context of %d", tokens.size(), n_ctx_);
-    }
+    check_room((int64_t) tokens.size());
     size_t common = 0;
     while (common < tokens.size() && common < history_.size() && tokens[common] == history_[common]) {
         common++;
@@ -295,7 +376,7 @@ llmm_token_result session::decode(sampler & s) {
     }
     throw_if_cancelled();
     if (!history_.empty()) {
-        check_room(1);
+        check_room((int64_t) history_.size() + 1);
     }
     llmm_token_result result{};
     result.token = sample_next(s, &result.logprob);
@@ -428,12 +509,12 @@ void session::save(const std::string & path) {
         llama_context * context = chat_evaluator().get();
         state.n_kv = n_kv_;
         state.kv.resize(llama_state_seq_get_size(context, 0));
+        error_capture errors;
         if (llama_state_seq_get_data(context, state.kv.data(), state.kv.size(), 0) != state.kv.size()) {
-            fail(LLMM_ERR_INTERNAL, "llama.cpp could not write its state");
+            fail(LLMM_ERR_IO, "keys and values cannot be saved: %s", errors.reason("llama.cpp gave no reason").c_str());
         }
     }
-    const float * row = !loaded_logits_.empty() ? loaded_logits_.data() : has_logits_ ? evaluator_->logits(-1) : nullptr;
-    if (row) {
+    if (const float * row = known_logits()) {
         state.logits.assign(row, row + owner_->n_vocab());
     }
     write_state_file(path, state);
@@ -449,7 +530,7 @@ void session::load(const std::string & path) {
     if (state.adapters != adapters_digest()) {
         fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with other adapters in force", path.c_str());
     }
-    if ((int64_t) state.tokens.size() > n_ctx_) {
+    if ((int64_t) state.tokens.size() > n_ctx_ && !may_outgrow_context()) {
         fail(LLMM_ERR_STATE_MISMATCH, "%s holds %zu tokens; the context holds %d", path.c_str(), state.tokens.size(), n_ctx_);
     }
     if ((!state.logits.empty() && (int32_t) state.logits.size() != owner_->n_vocab()) || state.n_kv > (int32_t) state.tokens.size()) {
@@ -491,14 +572,30 @@ llmm_stats session::stats() {
         s.kv_bytes = memory.kv_bytes;
         s.compute_bytes = memory.compute_bytes;
         const kv_counters pages = evaluator_->pages();
+        const auto of = [](const auto & by_format, page_format f) { return by_format[(int) f]; };
         s.kv_peak_bytes = pages.bytes_peak;
-        s.kv_pages_f16 = pages.pages[(int) page_format::f16];
-        s.kv_pages_q4 = pages.pages[(int) page_format::q4];
-        s.kv_pages_evicted = pages.pages[(int) page_format::none];
+        s.kv_budget_bytes = pages.budget;
+        s.kv_pages_f16 = of(pages.pages, page_format::f16);
+        s.kv_pages_q4 = of(pages.pages, page_format::q4);
+        s.kv_pages_q42 = of(pages.pages, page_format::q42);
+        s.kv_pages_spilled = pages.pages_spilled;
+        s.kv_pages_shared = pages.pages_shared;
+        s.kv_bytes_f16 = of(pages.bytes, page_format::f16);
+        s.kv_bytes_q4 = of(pages.bytes, page_format::q4);
+        s.kv_bytes_q42 = of(pages.bytes, page_format::q42);
+        s.kv_bytes_spilled = pages.bytes_spilled;
         s.kv_demotions = pages.demotions;
         s.kv_promotions = pages.promotions;
+        s.kv_spills = pages.spills;
+        s.kv_recalls = pages.recalls;
         s.kv_evictions = pages.evictions;
         s.kv_demotion_us = pages.demotion_us;
+        s.kv_spill_us = pages.spill_us;
+        s.kv_read_us = pages.read_us;
+        s.kv_read_bytes = pages.read_bytes;
+        if (evaluator_->params().pages) {
+            s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;
+        }
     }
     return s;
 }

@@ -24,6 +24,10 @@
 
 namespace llmm {
 
+// Checks of parameters; they throw RANGE.
+int32_t checked_page_tokens(int32_t n, const char * name);       // 16, 32 or 64
+int32_t checked_threads(int32_t n, const char * name);           // 0 becomes the number of physical cores
+
 struct progress_sink {
     llmm_progress_cb callback = nullptr;
     void * user_data = nullptr;
@@ -36,10 +40,17 @@ class session {
 public:
     session(std::shared_ptr<model> owner, const llmm_session_params & params);
 
+    // Goes on where the parent is.
+    struct fork_of {
+        session & parent;
+    };
+    explicit session(const fork_of & from);
+
     // --- from any thread
     void cancel() { control_.cancel = true; }
     void cancel_reset() { control_.cancel = false; }
     void set_threads(int32_t n_threads, int32_t n_threads_batch);
+    void set_kv_budget(uint64_t bytes);
 
     // --- one at a time
     const model & owner() const { return *owner_; }
@@ -80,7 +91,11 @@ private:
     void truncate(int32_t n);                                 // the history, and the cache with it
     void evaluate_pending(const progress_sink & progress, bool prompt);
     const float * last_logits();                              // evaluating what is pending
-    void check_room(int32_t n_more) const;
+    const float * known_logits() const;
+    bool may_outgrow_context() const { return pages_ && pages_->evict; }
+    void check_room(int64_t n_tokens) const;
+    void apply_kv_budget();
+    void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);
     int32_t sample_next(sampler & s, float * logprob);
     void throw_if_cancelled();
     uint64_t adapters_digest() const;
@@ -92,6 +107,8 @@ private:
     std::optional<kv_settings> pages_;
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
+    std::mutex budget_mutex_;
+    std::optional<uint64_t> wanted_budget_;                   // set beside a call, in force from its next step on
 
     std::unique_ptr<evaluator> evaluator_;
     std::vector<int32_t> history_;

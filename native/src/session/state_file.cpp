@@ -1,7 +1,7 @@
 #include "state_file.h"
 
-#include "crc32c.h"
 #include "failure.h"
+#include "kv/crc32c.h"
 #include "output_file.h"
 
 #include <sys/stat.h>

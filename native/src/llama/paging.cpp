@@ -1,0 +1,62 @@
+#include "paging.h"
+
+#include "paged_cache.h"
+
+#include <exception>
+
+namespace llmm {
+
+paging::paging(const kv_settings & settings) : hooks_(std::make_shared<paging_hooks>(settings)) {}
+
+llama_context * paging::new_context(llama_model * model, const llama_context_params & params) {
+    const hooks_scope scope(hooks_);
+    llama_context * context = llama_init_from_model(model, params);
+    if (!context && hooks_->failure()) {
+        std::rethrow_exception(hooks_->failure());           // llama.cpp has only logged it
+    }
+    return context;
+}
+
+const std::string & paging::refusal() const {
+    return hooks_->refusal();
+}
+
+kv_counters paging::counters() const {
+    return hooks_->cache() ? hooks_->cache()->store().counters() : kv_counters{};
+}
+
+int32_t paging::n_cached_tokens() const {
+    return hooks_->cache()->n_cached_tokens();
+}
+
+bool paging::share_from(const paging & other) {
+    return hooks_->cache()->share_from(*other.hooks_->cache());
+}
+
+int32_t paging::take_damage() {
+    return hooks_->cache()->take_damage();
+}
+
+bool paging::set_budget(uint64_t bytes) {
+    return hooks_->cache()->set_budget(bytes);
+}
+
+const std::string & paging::spill_error() const {
+    return hooks_->cache()->store().spill_error();
+}
+
+llama_kv_cache * paging_hooks::new_kv_cache(const kv_cache_request & request) {
+    refusal_ = paged_cache::unsupported(request);
+    if (!refusal_.empty()) {
+        return nullptr;
+    }
+    try {
+        cache_ = new paged_cache(request, settings_);
+    } catch (...) {
+        failure_ = std::current_exception();
+        throw;
+    }
+    return cache_;
+}
+
+}  // namespace llmm

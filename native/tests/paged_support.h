@@ -1,0 +1,96 @@
+// What the tests of paged sessions share.
+#ifndef LLMM_TESTS_PAGED_SUPPORT_H
+#define LLMM_TESTS_PAGED_SUPPORT_H
+
+#include "test_support.h"
+
+#include <cmath>
+#include <vector>
+
+namespace llmm_test {
+
+inline llmm_session_params paged(int32_t page_tokens, bool quantize) {
+    llmm_session_params p;
+    llmm_session_params_init(&p);
+    p.n_ctx = 512;
+    p.n_batch = 64;
+    p.n_threads = 1;
+    p.kv_page_tokens = page_tokens;
+    p.kv_quantize = quantize ? LLMM_KV_4BIT : LLMM_KV_F16;
+    p.kv_recent_tokens = 32;
+    return p;
+}
+
+inline session_ptr open_session(llmm_model * model, const llmm_session_params & params) {
+    llmm_session * s = nullptr;
+    require_ok(llmm_session_new(model, &params, &s));
+    return session_ptr(s);
+}
+
+inline void eval(llmm_session * s, const token_list & tokens) {
+    ASSERT_OK(llmm_session_eval(s, tokens.data(), (int32_t) tokens.size(), nullptr, nullptr));
+}
+
+inline std::vector<float> logits(llmm_session * s, int32_t n) {
+    std::vector<float> row((size_t) n);
+    EXPECT_OK(llmm_session_logits(s, row.data(), n));
+    return row;
+}
+
+inline llmm_stats stats(llmm_session * s) {
+    llmm_stats out{};
+    out.struct_size = sizeof(out);
+    EXPECT_OK(llmm_session_stats(s, &out));
+    return out;
+}
+
+// KL(a || b) of the two distributions in nats.
+inline double divergence(const std::vector<float> & a, const std::vector<float> & b) {
+    const auto total = [](const std::vector<float> & x) {
+        double sum = 0;
+        for (const float v : x) {
+            sum += std::exp((double) v);
+        }
+        return std::log(sum);
+    };
+    const double ta = total(a), tb = total(b);
+    double kl = 0;
+    for (size_t i = 0; i < a.size(); i++) {
+        kl += std::exp(a[i] - ta) * ((a[i] - ta) - (b[i] - tb));
+    }
+    return kl;
+}
+
+// What 4-bit pages may change in a model of random weights and heads of 16 dimensions, which has no reason to forgive
+// rounding; unrelated histories are ten times as far apart. Real models: ci/peer-bench and docs/benchmarks.md.
+constexpr double random_weights = 0.25;
+
+// Logits of two sessions after the same tokens.
+inline ::testing::AssertionResult same_logits(llmm_session * a, llmm_session * b, int32_t n_vocab) {
+    return same_bits(logits(a, n_vocab), logits(b, n_vocab));
+}
+
+// The memory that the pages of such a session take, tables included, with nothing in them, and with n tokens of which none
+// is quantised.
+struct kv_need {
+    uint64_t empty;
+    uint64_t full;
+};
+
+inline kv_need need_of(llmm_model * model, llmm_session_params p, int32_t n) {
+    p.kv_quantize = LLMM_KV_F16;
+    const session_ptr s = open_session(model, p);
+    const uint64_t empty = stats(s.get()).kv_peak_bytes;
+    eval(s.get(), random_tokens(n, 1));
+    return { empty, stats(s.get()).kv_peak_bytes };
+}
+
+// Of pages alone.
+inline uint64_t page_bytes(llmm_session * session) {
+    const llmm_stats s = stats(session);
+    return s.kv_bytes_f16 + s.kv_bytes_q4 + s.kv_bytes_q42;
+}
+
+}  // namespace llmm_test
+
+#endif
