@@ -27,16 +27,6 @@ inline session_ptr open_session(llmm_model * model, const llmm_session_params & 
     return session_ptr(s);
 }
 
-inline void eval(llmm_session * s, const token_list & tokens) {
-    ASSERT_OK(llmm_session_eval(s, tokens.data(), (int32_t) tokens.size(), nullptr, nullptr));
-}
-
-inline std::vector<float> logits(llmm_session * s, int32_t n) {
-    std::vector<float> row((size_t) n);
-    EXPECT_OK(llmm_session_logits(s, row.data(), n));
-    return row;
-}
-
 inline llmm_stats stats(llmm_session * s) {
     llmm_stats out{};
     out.struct_size = sizeof(out);
@@ -44,19 +34,12 @@ inline llmm_stats stats(llmm_session * s) {
     return out;
 }
 
-// KL(a || b) of the two distributions in nats.
+// KL(a || b) of two rows of logits, nats.
 inline double divergence(const std::vector<float> & a, const std::vector<float> & b) {
-    const auto total = [](const std::vector<float> & x) {
-        double sum = 0;
-        for (const float v : x) {
-            sum += std::exp((double) v);
-        }
-        return std::log(sum);
-    };
-    const double ta = total(a), tb = total(b);
+    const std::vector<double> log_a = log_softmax(a), log_b = log_softmax(b);
     double kl = 0;
-    for (size_t i = 0; i < a.size(); i++) {
-        kl += std::exp(a[i] - ta) * ((a[i] - ta) - (b[i] - tb));
+    for (size_t i = 0; i < log_a.size(); i++) {
+        kl += std::exp(log_a[i]) * (log_a[i] - log_b[i]);
     }
     return kl;
 }
@@ -67,7 +50,7 @@ constexpr double random_weights = 0.25;
 
 // Logits of two sessions after the same tokens.
 inline ::testing::AssertionResult same_logits(llmm_session * a, llmm_session * b, int32_t n_vocab) {
-    return same_bits(logits(a, n_vocab), logits(b, n_vocab));
+    return same_bits(logits_of(a, n_vocab), logits_of(b, n_vocab));
 }
 
 // The memory that the pages of such a session take, tables included, with nothing in them, and with n tokens of which none

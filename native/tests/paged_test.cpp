@@ -29,7 +29,7 @@ TEST_P(Paged, F16PagesGiveTheLogitsOfTheStockCache) {
             const token_list tokens = random_tokens(n, (uint32_t) (n + page));
             eval(stock.get(), tokens);
             eval(pages.get(), tokens);
-            EXPECT_LT(divergence(logits(stock.get(), n_vocab_), logits(pages.get(), n_vocab_)), 1e-4) << "page " << page << ", step of " << n;
+            EXPECT_LT(divergence(logits_of(stock.get(), n_vocab_), logits_of(pages.get(), n_vocab_)), 1e-4) << "page " << page << ", step of " << n;
         }
         EXPECT_GT(stats(pages.get()).kv_pages_f16, 0);
     }
@@ -46,7 +46,7 @@ TEST_P(Paged, OldPagesTakeFourBitsAndAnswersStayClose) {
         const token_list one = random_tokens(1, (uint32_t) i);
         eval(stock.get(), one);
         eval(pages.get(), one);
-        sum += divergence(logits(stock.get(), n_vocab_), logits(pages.get(), n_vocab_));
+        sum += divergence(logits_of(stock.get(), n_vocab_), logits_of(pages.get(), n_vocab_));
     }
     EXPECT_LT(sum / 20, random_weights);
     const llmm_stats s = stats(pages.get());
@@ -65,7 +65,7 @@ TEST_P(Paged, RewindIsAsIfNeverEvaluated) {
     eval(a.get(), more);
     eval(b.get(), start);
     eval(b.get(), more);
-    EXPECT_TRUE(same_bits(logits(a.get(), n_vocab_), logits(b.get(), n_vocab_)));
+    EXPECT_TRUE(same_bits(logits_of(a.get(), n_vocab_), logits_of(b.get(), n_vocab_)));
     EXPECT_EQ(stats(a.get()).kv_pages_f16, stats(b.get()).kv_pages_f16) << "pages of the forgotten tokens are gone";
 }
 
@@ -80,7 +80,7 @@ TEST_P(Paged, ThreadsChangeNothing) {
         const session_ptr s = open_session(model_, p);
         eval(s.get(), random_tokens(200, 4));
         eval(s.get(), random_tokens(1, 6));
-        const std::vector<float> row = logits(s.get(), n_vocab_);
+        const std::vector<float> row = logits_of(s.get(), n_vocab_);
         EXPECT_TRUE(first.empty() || same_bits(first, row)) << n << " threads";
         first = row;
     }
@@ -100,7 +100,7 @@ TEST_P(Paged, SavedPagesGoOnWithTheSameBits) {
             const token_list one = random_tokens(1, 20 + (uint32_t) i);
             eval(a.get(), one);
             eval(b.get(), one);
-            EXPECT_TRUE(same_bits(logits(a.get(), n_vocab_), logits(b.get(), n_vocab_))) << "quantize " << quantize;
+            EXPECT_TRUE(same_bits(logits_of(a.get(), n_vocab_), logits_of(b.get(), n_vocab_))) << "quantize " << quantize;
         }
         EXPECT_EQ(3, stats(b.get()).prompt_tokens - before) << "nothing was evaluated again";
     }
@@ -120,7 +120,7 @@ TEST_P(Paged, AStateOfAnotherLayoutIsEvaluatedAgain) {
         ASSERT_OK(llmm_session_save(pages.get(), paged_path.c_str()));
         const session_ptr other = open_session(model_, paged(32, false));
         ASSERT_OK(llmm_session_load(other.get(), paged_path.c_str()));
-        EXPECT_LT(divergence(logits(pages.get(), n_vocab_), logits(other.get(), n_vocab_)), 1e-4);
+        EXPECT_LT(divergence(logits_of(pages.get(), n_vocab_), logits_of(other.get(), n_vocab_)), 1e-4);
         eval(other.get(), one);
     }
 }
@@ -140,7 +140,7 @@ TEST_P(Paged, TheBudgetHoldsAndEvictionGoesOn) {
     EXPECT_GT(end.kv_evictions, 0);
     EXPECT_GT(end.kv_pages_evicted, 0);
     EXPECT_LE(end.kv_pages_evicted, end.kv_evictions);
-    for (const float x : logits(s.get(), n_vocab_)) {
+    for (const float x : logits_of(s.get(), n_vocab_)) {
         ASSERT_TRUE(std::isfinite(x));
     }
 }
@@ -160,7 +160,7 @@ TEST_P(Paged, AFullBudgetIsAnErrorThatChangesNothing) {
     const token_list one = random_tokens(1, 5);
     eval(s.get(), one);
     eval(twin.get(), one);
-    EXPECT_TRUE(same_bits(logits(s.get(), n_vocab_), logits(twin.get(), n_vocab_)));
+    EXPECT_TRUE(same_bits(logits_of(s.get(), n_vocab_), logits_of(twin.get(), n_vocab_)));
 
     p.kv_budget_bytes = 1000;
     llmm_session * none = nullptr;
@@ -190,7 +190,7 @@ TEST_P(Paged, RandomOperationsAgreeWithAFreshSession) {
             if (i % 10 == 9 && !history.empty()) {
                 const session_ptr fresh = open_session(model_, paged(16, false));
                 eval(fresh.get(), history);
-                EXPECT_LT(divergence(logits(fresh.get(), n_vocab_), logits(s.get(), n_vocab_)), quantize ? random_weights : 1e-4) << "after " << i;
+                EXPECT_LT(divergence(logits_of(fresh.get(), n_vocab_), logits_of(s.get(), n_vocab_)), quantize ? random_weights : 1e-4) << "after " << i;
             }
         }
     }

@@ -74,7 +74,7 @@ TEST_P(PagedTiers, TheSmallestFormatTakesLessAndStaysClose) {
     EXPECT_EQ(0, b.kv_pages_q4);
     EXPECT_EQ(a.kv_pages_q4, b.kv_pages_q42);
     EXPECT_LT(b.kv_bytes_q42, a.kv_bytes_q4);
-    EXPECT_LT(divergence(logits(four.get(), n_vocab_), logits(small.get(), n_vocab_)), 4 * random_weights);
+    EXPECT_LT(divergence(logits_of(four.get(), n_vocab_), logits_of(small.get(), n_vocab_)), 4 * random_weights);
 }
 
 TEST_P(PagedTiers, UnderPressureValuesGetCoarser) {
@@ -89,7 +89,7 @@ TEST_P(PagedTiers, UnderPressureValuesGetCoarser) {
     const llmm_stats s = stats(tight.get());
     EXPECT_GT(s.kv_pages_q42, 0);
     EXPECT_LE(s.kv_peak_bytes, p.kv_budget_bytes);
-    EXPECT_LT(divergence(logits(roomy.get(), n_vocab_), logits(tight.get(), n_vocab_)), 4 * random_weights);
+    EXPECT_LT(divergence(logits_of(roomy.get(), n_vocab_), logits_of(tight.get(), n_vocab_)), 4 * random_weights);
 }
 
 // Spilled pages are read as they are: the same bits as in memory, for any number of threads. (A tight budget quantises
@@ -106,7 +106,7 @@ TEST_P(PagedTiers, SpilledPagesGiveTheSameBits) {
             eval(whole.get(), tokens);
             eval(spilled.get(), tokens);
             if (quantize) {
-                EXPECT_LT(divergence(logits(whole.get(), n_vocab_), logits(spilled.get(), n_vocab_)), random_weights);
+                EXPECT_LT(divergence(logits_of(whole.get(), n_vocab_), logits_of(spilled.get(), n_vocab_)), random_weights);
             } else {
                 ASSERT_TRUE(same_logits(whole.get(), spilled.get(), n_vocab_)) << "step of " << n;
             }
@@ -185,7 +185,7 @@ TEST_P(PagedTiers, DamagedPagesAreComputedAgain) {
     eval(s.get(), random_tokens(1, 50));
     eval(whole.get(), random_tokens(1, 50));
     EXPECT_EQ(llmm_session_n_tokens(whole.get()), llmm_session_n_tokens(s.get()));
-    EXPECT_LT(divergence(logits(whole.get(), n_vocab_), logits(s.get(), n_vocab_)), 1e-4) << "cut into other steps, not the same bits";
+    EXPECT_LT(divergence(logits_of(whole.get(), n_vocab_), logits_of(s.get(), n_vocab_)), 1e-4) << "cut into other steps, not the same bits";
     EXPECT_GT(stats(s.get()).kv_recomputed, 0);
 }
 
@@ -203,7 +203,7 @@ TEST_P(PagedTiers, AFullDiskIsAFullBudget) {
     eval(whole.get(), random_tokens(100, 3));
     eval(whole.get(), random_tokens(1, 5));
     eval(s.get(), random_tokens(1, 5));
-    EXPECT_LT(divergence(logits(whole.get(), n_vocab_), logits(s.get(), n_vocab_)), 1e-4);
+    EXPECT_LT(divergence(logits_of(whole.get(), n_vocab_), logits_of(s.get(), n_vocab_)), 1e-4);
 }
 
 TEST_P(PagedTiers, ASpillDirectoryThatCannotBeIsAnError) {
@@ -235,7 +235,7 @@ TEST_P(PagedTiers, AConversationOutgrowsItsContext) {
         ASSERT_LE(now.kv_peak_bytes, p.kv_budget_bytes);
         ASSERT_EQ(n, now.n_tokens);
     }
-    for (const float x : logits(s.get(), n_vocab_)) {
+    for (const float x : logits_of(s.get(), n_vocab_)) {
         ASSERT_TRUE(std::isfinite(x));
     }
     // A saved one goes on as it was.
@@ -247,7 +247,7 @@ TEST_P(PagedTiers, AConversationOutgrowsItsContext) {
         eval(s.get(), random_tokens(1, (uint32_t) i));
         eval(t.get(), random_tokens(1, (uint32_t) i));
     }
-    EXPECT_LT(divergence(logits(s.get(), n_vocab_), logits(t.get(), n_vocab_)), random_weights);
+    EXPECT_LT(divergence(logits_of(s.get(), n_vocab_), logits_of(t.get(), n_vocab_)), random_weights);
     // And back to a place that has been forgotten: it is evaluated again.
     ASSERT_OK(llmm_session_rewind(s.get(), 100));
     eval(s.get(), random_tokens(1, 1));
@@ -263,7 +263,7 @@ TEST_P(PagedTiers, WithoutEvictionTheContextIsTheEnd) {
 TEST_P(PagedTiers, AForkSharesItsPagesAndGoesItsOwnWay) {
     // llama.cpp restores the cells of a sliding window in another order, so those sums differ in their last bits.
     const auto same = [this](const session_ptr & a, const session_ptr & b) {
-        return GetParam() == tiny_arch::gemma3 ? ::testing::AssertionResult(divergence(logits(a.get(), n_vocab_), logits(b.get(), n_vocab_)) < 1e-6)
+        return GetParam() == tiny_arch::gemma3 ? ::testing::AssertionResult(divergence(logits_of(a.get(), n_vocab_), logits_of(b.get(), n_vocab_)) < 1e-6)
                                                : same_logits(a.get(), b.get(), n_vocab_);
     };
     for (const bool quantize : { false, true }) {
@@ -445,7 +445,7 @@ TEST(PagedFaults, WhateverFailsTheSessionGoesOn) {
             const session_ptr fresh = open_session(shared_llama(), paged(16, false));
             eval(fresh.get(), history);
             const int32_t n = n_vocab_of(shared_llama());
-            EXPECT_LT(divergence(logits(fresh.get(), n), logits(s.get(), n)), 4 * random_weights) << "point " << (int) point << ", every " << every;
+            EXPECT_LT(divergence(logits_of(fresh.get(), n), logits_of(s.get(), n)), 4 * random_weights) << "point " << (int) point << ", every " << every;
         }
     }
 }

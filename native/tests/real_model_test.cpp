@@ -1,6 +1,6 @@
 // A few promises again with real models: SmolLM2 for chat, Gemma for the sliding window. The files come from the
 // model cache; a test whose file is absent skips and names it.
-#include "test_support.h"
+#include "paged_support.h"
 
 #include <cmath>
 #include <cstdlib>
@@ -10,6 +10,7 @@ namespace {
 
 const char * const smollm_file = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const char * const gemma_file  = "gemma-3-270m-q4_k_m.gguf";
+const char * const text_file   = "paul-graham-essays.txt";
 
 std::string cache_folder() {
     if (const char * folder = std::getenv("LLMM_CACHE_DIR")) {
@@ -26,18 +27,8 @@ std::string model_path(const std::string & file) {
     return cache_folder() + "/models/" + file;
 }
 
-// KL(a || b) in nats. Activations are rounded to 8 bits, which makes a last-bit difference grow to tenths of a logit;
-// what must not change is the prediction.
-double divergence(const std::vector<float> & a, const std::vector<float> & b) {
-    const std::vector<double> log_a = log_softmax(a);
-    const std::vector<double> log_b = log_softmax(b);
-    double sum = 0.0;
-    for (size_t i = 0; i < log_a.size(); i++) {
-        sum += std::exp(log_a[i]) * (log_a[i] - log_b[i]);
-    }
-    return sum;
-}
-
+// KL in nats. Activations are rounded to 8 bits, which makes a last-bit difference grow to tenths of a logit; what must
+// not change is the prediction.
 constexpr double same_prediction = 0.02;
 
 class RealModel : public ::testing::Test {
@@ -162,6 +153,69 @@ TEST_F(RealModel, SmolLmObeysAJsonSchema) {
     ASSERT_OK(g.status);
     ASSERT_EQ(LLMM_STOP_END, g.stop_reason);
     EXPECT_EQ(json::boolean, parse_json(g.text())["answer"].kind);
+}
+
+// A conversation of 30,000 tokens where memory holds an eighth of that: turns of text, of which the last tokens are
+// predicted one by one, and answers. Predictions are compared with those of a session that has just read the end of the
+// conversation.
+TEST_F(RealModel, SmolLmTalksForLongInLittleMemory) {
+    OPEN_OR_SKIP(smollm_file);
+    if (!file_exists(model_path(text_file))) {
+        GTEST_SKIP() << model_path(text_file) << " is absent";
+    }
+    constexpr size_t n_turns = 61, n_read = 400, n_scored = 60, n_answer = 32, n_fresh = 600;
+    const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 200000), true);
+    ASSERT_GE(text.size(), n_turns * (n_read + n_scored));
+    llmm_session_params p;
+    llmm_session_params_init(&p);
+    p.n_batch = 256;
+    p.kv_page_tokens = 32;
+    p.kv_evict = 1;
+    p.kv_budget_bytes = 24 << 20;
+    const session_ptr chat = open_session(model_.get(), p);
+    const sampler_ptr greedy = new_sampler(model_.get(), "{\"temperature\":0}");
+
+    // Mean negative log-likelihood of tokens, which the session reads.
+    const auto score = [&](llmm_session * s, const token_list & tokens) {
+        double sum = 0;
+        for (const int32_t t : tokens) {
+            sum -= log_softmax(logits_of(s, n_vocab_))[(size_t) t];
+            eval(s, { t });
+        }
+        return sum / (double) tokens.size();
+    };
+    double ours = 0, fresh = 0;
+    uint64_t rss_early = 0, rss = 0, peak = 0;
+    for (size_t turn = 0; turn < n_turns; turn++) {
+        const auto at = text.begin() + (std::ptrdiff_t) (turn * (n_read + n_scored));
+        eval(chat.get(), token_list(at, at + n_read));
+        const token_list scored(at + n_read, at + n_read + n_scored);
+        const bool compare = turn % 6 == 5;
+        if (compare) {
+            const token_list before = history(chat.get());
+            llmm_session_params plain = p;
+            plain.kv_page_tokens = 0;
+            const session_ptr other = open_session(model_.get(), plain);
+            eval(other.get(), token_list(before.end() - n_fresh, before.end()));
+            fresh += score(other.get(), scored);
+        }
+        const double nll = score(chat.get(), scored);
+        ours += compare ? nll : 0;
+        generate_options o;
+        o.max_tokens = n_answer;
+        ASSERT_OK(generate(chat.get(), greedy.get(), o).status);
+        const llmm_stats now = stats(chat.get());
+        ASSERT_LE(now.kv_peak_bytes, p.kv_budget_bytes) << "turn " << turn;
+        require_ok(llmm_process_memory(&rss, &peak));
+        rss_early = turn == n_turns / 4 ? rss : rss_early;
+    }
+    const llmm_stats last = stats(chat.get());
+    EXPECT_GT(last.n_tokens, 27000);
+    EXPECT_GT(last.kv_evictions, 500);
+    EXPECT_LT(rss, rss_early + (6 << 20));
+    EXPECT_LT(ours / 10, fresh / 10 + 0.05) << "nats per token; what is further back should help";
+    RecordProperty("ours", std::to_string(ours / 10));
+    RecordProperty("fresh", std::to_string(fresh / 10));
 }
 
 TEST_F(RealModel, GemmaTellsItsWindow) {

@@ -11,9 +11,12 @@
 
 #include "kv/page_store.h"
 
+#include "llama-cparams.h"
+
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -91,7 +94,7 @@ private:
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;
     const kernel_table & kernels_;
-    const llama_cparams * cparams_ = nullptr;      // of the context, once it has built a graph
+    std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 
     // The plan of the current ubatch: written in llmm_on_apply, read by the nodes.
     std::vector<uint32_t> cells_;            // of its tokens

@@ -27,7 +27,7 @@ void gather_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
 
 ggml_tensor * paged_cache::llmm_attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args) {
     layer_nodes & layer = layers_[(size_t) args.il];
-    cparams_ = &graph.cparams;
+    cparams_ = graph.cparams;
     GGML_ASSERT(layer.index >= 0 && args.k && args.v && !args.kq_b);
     layer.scale = args.kq_scale;
     layer.has_sinks = args.sinks != nullptr;

@@ -4,7 +4,6 @@
 // positions within the cache anew at each token, which needs keys that have not been turned yet).
 #include "paged_cache.h"
 
-#include "llama-cparams.h"
 #include "llama-hparams.h"
 #include "llama-model.h"
 
