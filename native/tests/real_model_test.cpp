@@ -155,7 +155,7 @@ TEST_F(RealModel, SmolLmObeysAJsonSchema) {
     EXPECT_EQ(json::boolean, parse_json(g.text())["answer"].kind);
 }
 
-// A conversation of 30,000 tokens where memory holds an eighth of that: turns of text, of which the last tokens are
+// A conversation of 30,000 tokens where memory holds a sixth of that: turns of text, of which the last tokens are
 // predicted one by one, and answers. Predictions are compared with those of a session that has just read the end of the
 // conversation.
 TEST_F(RealModel, SmolLmTalksForLongInLittleMemory) {
@@ -163,7 +163,8 @@ TEST_F(RealModel, SmolLmTalksForLongInLittleMemory) {
     if (!file_exists(model_path(text_file))) {
         GTEST_SKIP() << model_path(text_file) << " is absent";
     }
-    constexpr size_t n_turns = 61, n_read = 400, n_scored = 60, n_answer = 32, n_fresh = 600;
+    const size_t n_turns = std::getenv("LLMM_CYCLES") ? 61 : 14;               // the whole of it in ci/long
+    constexpr size_t n_read = 400, n_scored = 60, n_answer = 32, n_fresh = 600;
     const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 200000), true);
     ASSERT_GE(text.size(), n_turns * (n_read + n_scored));
     llmm_session_params p;
@@ -185,6 +186,7 @@ TEST_F(RealModel, SmolLmTalksForLongInLittleMemory) {
         return sum / (double) tokens.size();
     };
     double ours = 0, fresh = 0;
+    int compared = 0;
     uint64_t rss_early = 0, rss = 0, peak = 0;
     for (size_t turn = 0; turn < n_turns; turn++) {
         const auto at = text.begin() + (std::ptrdiff_t) (turn * (n_read + n_scored));
@@ -201,21 +203,22 @@ TEST_F(RealModel, SmolLmTalksForLongInLittleMemory) {
         }
         const double nll = score(chat.get(), scored);
         ours += compare ? nll : 0;
+        compared += compare;
         generate_options o;
         o.max_tokens = n_answer;
         ASSERT_OK(generate(chat.get(), greedy.get(), o).status);
         const llmm_stats now = stats(chat.get());
         ASSERT_LE(now.kv_peak_bytes, p.kv_budget_bytes) << "turn " << turn;
         require_ok(llmm_process_memory(&rss, &peak));
-        rss_early = turn == n_turns / 4 ? rss : rss_early;
+        rss_early = turn == 11 ? rss : rss_early;                               // memory has been full for a while
     }
     const llmm_stats last = stats(chat.get());
-    EXPECT_GT(last.n_tokens, 27000);
-    EXPECT_GT(last.kv_evictions, 500);
+    EXPECT_GE((size_t) last.n_tokens, n_turns * (n_read + n_scored));
+    EXPECT_GT(last.kv_evictions, n_turns > 14 ? 500 : 0);
     EXPECT_LT(rss, rss_early + (6 << 20));
-    EXPECT_LT(ours / 10, fresh / 10 + 0.05) << "nats per token; what is further back should help";
-    RecordProperty("ours", std::to_string(ours / 10));
-    RecordProperty("fresh", std::to_string(fresh / 10));
+    EXPECT_LT(ours / compared, fresh / compared + 0.05) << "nats per token; what is further back should help";
+    RecordProperty("ours", std::to_string(ours / compared));
+    RecordProperty("fresh", std::to_string(fresh / compared));
 }
 
 TEST_F(RealModel, GemmaTellsItsWindow) {

@@ -82,6 +82,11 @@ void progress_sink::report(double fraction) const {
 }
 
 session::call::call(session & s) : session_(s) {
+    if (!s.busy_.exchange(true)) {
+        return;
+    }
+    // Another budget is no call: it is waited for.
+    const std::lock_guard<std::mutex> lock(s.trim_mutex_);
     if (s.busy_.exchange(true)) {
         fail(LLMM_ERR_BUSY, "another call is running on this session");
     }
@@ -141,26 +146,30 @@ void session::set_kv_budget(uint64_t bytes) {
         const std::lock_guard<std::mutex> lock(budget_mutex_);
         wanted_budget_ = bytes;
     }
+    const std::lock_guard<std::mutex> lock(trim_mutex_);
     if (!busy_.exchange(true)) {
         const std::unique_ptr<std::atomic<bool>, void (*)(std::atomic<bool> *)> idle(&busy_, [](std::atomic<bool> * b) { *b = false; });
-        apply_kv_budget();
+        if (!apply_kv_budget()) {
+            fail(LLMM_ERR_CONTEXT_FULL, "keys and values cannot be brought to %llu bytes", (unsigned long long) bytes);
+        }
     }
 }
 
-// Throws CONTEXT_FULL if the budget is too small for what may not be given up.
-void session::apply_kv_budget() {
+// False: the budget is too small for what may not be given up, and the former one stays in force.
+bool session::apply_kv_budget() {
     std::optional<uint64_t> wanted;
     {
         const std::lock_guard<std::mutex> lock(budget_mutex_);
         wanted = std::exchange(wanted_budget_, std::nullopt);
     }
     if (!wanted) {
-        return;
+        return true;
     }
     if (evaluator_ && !evaluator_->set_kv_budget(*wanted)) {
-        fail(LLMM_ERR_CONTEXT_FULL, "keys and values cannot be brought to %llu bytes", (unsigned long long) *wanted);
+        return false;
     }
     pages_->budget_bytes = *wanted;
+    return true;
 }
 
 // Logits of the history's last token, null if they would have to be computed.
@@ -278,7 +287,10 @@ void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t
     const auto end = (int32_t) history_.size();
     while (n_kv_ < end) {
         throw_if_cancelled();
-        apply_kv_budget();
+        if (!apply_kv_budget()) {
+            // Whoever asked is not here to be told, and the answer is not at fault.
+            log_line(LLMM_LOG_WARN, "keys and values cannot be brought to the budget that was asked for; the former one stays");
+        }
         const int32_t n = std::min(n_batch_, end - n_kv_);
         evaluator_->run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_, n_kv_ + n == end ? outputs::last : outputs::none);
         n_kv_ += n;

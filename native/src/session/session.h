@@ -94,7 +94,7 @@ private:
     const float * known_logits() const;
     bool may_outgrow_context() const { return pages_ && pages_->evict; }
     void check_room(int64_t n_tokens) const;
-    void apply_kv_budget();
+    bool apply_kv_budget();
     void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);
     int32_t sample_next(sampler & s, float * logprob);
     void throw_if_cancelled();
@@ -107,6 +107,7 @@ private:
     std::optional<kv_settings> pages_;
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
+    std::mutex trim_mutex_;                                   // held while a budget is applied between calls
     std::mutex budget_mutex_;
     std::optional<uint64_t> wanted_budget_;                   // set beside a call, in force from its next step on
 

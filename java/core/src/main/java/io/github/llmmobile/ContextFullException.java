@@ -1,8 +1,9 @@
 package io.github.llmmobile;
 
 /**
- * Tokens that do not fit the session's context, with {@link ErrorCode#CONTEXT_FULL}. The message gives both lengths; a
- * shorter prompt or a session with more {@link SessionOptions#contextTokens()} helps.
+ * Tokens that do not fit the session's context, or pages that do not fit its budget, with {@link
+ * ErrorCode#CONTEXT_FULL}. The message gives both sizes; a shorter prompt, a session with more {@link
+ * SessionOptions#contextTokens()} or a larger budget helps.
  */
 public final class ContextFullException extends LlmException {
   private static final long serialVersionUID = 1L;

@@ -69,6 +69,20 @@ public final class Conversation {
     return result;
   }
 
+  /**
+   * The same conversation, on its own from here.
+   *
+   * @param other where it goes on: a {@link LlmSession#fork()} has read it already, any other session reads it with the
+   *     next turn (required)
+   * @return the conversation (never null)
+   */
+  public Conversation copyTo(LlmSession other) {
+    Conversation copy = new Conversation(other, opening);
+    copy.messages.clear();
+    copy.messages.addAll(messages);
+    return copy;
+  }
+
   /** Goes back to the opening. */
   public void reset() {
     messages.clear();

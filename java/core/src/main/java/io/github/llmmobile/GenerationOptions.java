@@ -144,7 +144,8 @@ public final class GenerationOptions {
   }
 
   /**
-   * The most tokens to generate; -1 goes on until the context is full, 0 only reads the prompt. Default: 256.
+   * The most tokens to generate; -1 goes on until the context is full, which it never is with eviction; 0 only reads the
+   * prompt. Default: 256.
    *
    * @return at least -1
    */

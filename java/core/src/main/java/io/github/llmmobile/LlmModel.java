@@ -3,13 +3,15 @@ package io.github.llmmobile;
 import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.ChatJson;
+import io.github.llmmobile.internal.KvProbe;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeModel;
 import io.github.llmmobile.internal.NativeSession;
-import io.github.llmmobile.internal.PageSettings;
+import io.github.llmmobile.internal.ProbeFile;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
@@ -24,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 public final class LlmModel implements AutoCloseable {
   private final NativeModel handle;
   private final Set<LoraAdapter> adapters = ConcurrentHashMap.newKeySet();
+  private final Map<Integer, KvProbe> probes = new ConcurrentHashMap<>();
   private volatile @Nullable ModelInfo info;
 
   private LlmModel(NativeModel handle) {
@@ -108,11 +111,14 @@ public final class LlmModel implements AutoCloseable {
    * {@link LlmSession#techniques()} and in each result, and logged here at WARN. Its {@code max_new_tokens} is the
    * length limit of generations that are given no options.
    *
+   * <p>The first session of a model with quantised pages takes the time to try them on it: see {@link
+   * MemoryManagerConfig#probeEnabled()}.
+   *
    * @param options how it is set up (required)
    * @param config the configuration (required)
    * @return the session; the caller closes it (never null)
-   * @throws LlmException OUT_OF_MEMORY; RANGE; NOT_AVAILABLE if the model was loaded without weights, or if the
-   *     configuration is strict and a technique cannot act
+   * @throws LlmException OUT_OF_MEMORY; RANGE; IO if there can be no spill file; NOT_AVAILABLE if the model was loaded
+   *     without weights, or if the configuration is strict and a technique cannot act as it is asked to
    */
   public LlmSession newSession(SessionOptions options, InferenceConfig config) {
     Objects.requireNonNull(options, "options");
@@ -121,24 +127,51 @@ public final class LlmModel implements AutoCloseable {
     config.maxNewTokens().ifPresent(generation::maxTokens);
     try (NativeHandle.Use use = handle.use()) {
       int vocabulary = info().vocabulary();
-      PageSettings pages = config.memoryManager().map(LlmModel::pageSettings).orElse(null);
-      NativeSession session;
-      try {
-        session = handle.newSession(options, pages);
-      } catch (LlmException e) {
-        if (pages == null || e.code() != ErrorCode.NOT_AVAILABLE) {
-          throw e;
+      NativeSession session = null;
+      long budget = 0;
+      if (config.memoryManager().isPresent()) {
+        MemoryManagerConfig memory = config.memoryManager().get();
+        PagePlan plan = null;
+        try {
+          plan = new PagePlan(memory, probe(memory, options.threads()));
+        } catch (LlmException e) {
+          techniques = withoutPages(config, techniques, e);
         }
-        techniques = Techniques.withoutMemoryManager(config, techniques, String.valueOf(e.getMessage()));
+        if (plan != null) {
+          techniques = plan.limited()
+              ? Techniques.withLimitedMemoryManager(config, techniques, plan.detail())
+              : Techniques.withMemoryManager(techniques, plan.detail());
+          try {
+            session = handle.newSession(options, plan.settings());
+            budget = plan.settings().budgetBytes();
+          } catch (LlmException e) {
+            techniques = withoutPages(config, techniques, e);
+          }
+        }
+      }
+      if (session == null) {
         session = handle.newSession(options, null);
       }
-      return new LlmSession(session, vocabulary, generation.build(), techniques);
+      return new LlmSession(session, vocabulary, generation.build(), techniques, budget);
     }
   }
 
-  private static PageSettings pageSettings(MemoryManagerConfig memory) {
-    return new PageSettings(memory.pageSize(), memory.quantizationEnabled(), memory.evictionEnabled(),
-        memory.recentWindow(), memory.pinnedPrefix(), (long) memory.maxMemoryMb() << 20);
+  /** What becomes of the techniques where the model cannot be paged; any other failure is passed on. */
+  private static List<TechniqueReport> withoutPages(
+      InferenceConfig config, List<TechniqueReport> techniques, LlmException failure) {
+    if (failure.code() != ErrorCode.NOT_AVAILABLE) {
+      throw failure;
+    }
+    return Techniques.withoutMemoryManager(config, techniques, String.valueOf(failure.getMessage()));
+  }
+
+  private @Nullable KvProbe probe(MemoryManagerConfig memory, int threads) {
+    if (!memory.quantizationEnabled() || !memory.probeEnabled()) {
+      return null;
+    }
+    // Others who ask for the same wait; a failure is not kept.
+    return probes.computeIfAbsent(memory.pageSize(), pageSize -> ProbeFile.of(memory.cacheDirectory().orElse(null),
+        info().fingerprint(), pageSize, LlmMobile.version()).readOr(() -> handle.probe(pageSize, threads)));
   }
 
   /**

@@ -22,9 +22,9 @@ import java.util.stream.StreamSupport;
  * One conversation with a model: a history of tokens, and the cache that makes continuing it cheap.
  *
  * <p>A session takes one call at a time, from any thread; a second one is refused with {@link ErrorCode#BUSY} and
- * changes nothing. {@link #cancel()}, {@link #setThreads}, {@link #contextTokens()}, {@link #techniques()} and {@link
- * #close()} may come at any time, from listeners as well. After close every method but these last two throws {@link
- * IllegalStateException}; {@link #cancel()} does nothing.
+ * changes nothing. {@link #cancel()}, {@link #setThreads}, {@link #setMemoryBudget}, {@link #trimMemory}, {@link
+ * #contextTokens()}, {@link #techniques()} and {@link #close()} may come at any time, from listeners as well. After
+ * close every method but these last three throws {@link IllegalStateException}; {@link #cancel()} does nothing.
  *
  * <p>Interrupting the thread of a call cancels it; the interrupt flag stays set. Calls without a result of their own
  * then throw {@link LlmCancelledException} and leave the session usable.
@@ -36,13 +36,17 @@ public final class LlmSession implements AutoCloseable {
   private final int vocabulary;
   private final GenerationOptions defaultOptions;
   private final List<TechniqueReport> techniques;
+  private final Object budgetLock = new Object();
+  // Bytes, 0 for none. Guarded by budgetLock: the native side tells its own only between calls.
+  private long budget;
 
-  LlmSession(
-      NativeSession handle, int vocabulary, GenerationOptions defaultOptions, List<TechniqueReport> techniques) {
+  LlmSession(NativeSession handle, int vocabulary, GenerationOptions defaultOptions,
+      List<TechniqueReport> techniques, long budget) {
     this.handle = handle;
     this.vocabulary = vocabulary;
     this.defaultOptions = defaultOptions;
     this.techniques = techniques;
+    this.budget = budget;
   }
 
   // ---- generating ---------------------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ public final class LlmSession implements AutoCloseable {
   }
 
   /**
-   * Tokens the session can hold.
+   * Tokens the session can hold. With eviction the history may be longer: the session then holds some of it.
    *
    * @return length of the context
    */
@@ -323,6 +327,29 @@ public final class LlmSession implements AutoCloseable {
     run(session -> session.load(file));
   }
 
+  /**
+   * A session that goes on where this one is: the same history, logits, settings and adapters, and from then on its own.
+   * Pages are shared until one of the two changes them, whichever is closed first; each counts them in its budget.
+   * Without a memory manager keys and values are copied.
+   *
+   * <pre>{@code
+   * try (LlmSession other = session.fork()) {
+   *   Conversation aside = conversation.copyTo(other);
+   *   aside.send("Say that more simply.", options, listener);
+   * }
+   * }</pre>
+   *
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException OUT_OF_MEMORY or BUSY: nothing has changed
+   */
+  public LlmSession fork() {
+    try (CallHandle.Call call = handle.begin()) {
+      synchronized (budgetLock) {
+        return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget);
+      }
+    }
+  }
+
   // ---- settings and counters ----------------------------------------------------------------------------------
 
   /**
@@ -335,6 +362,60 @@ public final class LlmSession implements AutoCloseable {
   public void setThreads(int threads, int batchThreads) {
     try (NativeHandle.Use use = handle.use()) {
       handle.setThreads(threads, batchThreads);
+    }
+  }
+
+  /**
+   * Changes the budget of the session's pages. Between calls, pages are given up at once, on this thread; beside a
+   * running call, before its next step; if it cannot be met there, the former one stays in force and the log says so.
+   * A larger budget takes effect as the session grows.
+   *
+   * @param bytes the most that pages, tables and buffers may take; 0 for no bound
+   * @throws ContextFullException if what may not be given up needs more; the budget is what it was
+   * @throws LlmException NOT_AVAILABLE if the session has no memory manager; RANGE if bytes is negative
+   */
+  public void setMemoryBudget(long bytes) {
+    if (bytes < 0) {
+      throw Checks.range("bytes", bytes, "must be at least 0");
+    }
+    try (NativeHandle.Use use = handle.use()) {
+      synchronized (budgetLock) {
+        handle.setBudget(bytes);
+        budget = bytes;
+      }
+    }
+  }
+
+  /**
+   * Lowers the budget of the session's pages, for a system that asks for memory back; a budget that is lower already
+   * stays. {@link #setMemoryBudget} raises it again. In an Android activity or application:
+   *
+   * <pre>{@code
+   * public void onTrimMemory(int level) {
+   *   if (level >= ComponentCallbacks2.TRIM_MEMORY_RUNNING_LOW) {
+   *     try {
+   *       session.trimMemory(level >= ComponentCallbacks2.TRIM_MEMORY_BACKGROUND ? 32 : 128);
+   *     } catch (ContextFullException e) {
+   *       // It holds on to more than that, and keeps it; closing the session is what is left.
+   *     }
+   *   }
+   * }
+   * }</pre>
+   *
+   * @param megabytes the most that pages, tables and buffers may take (2^20 bytes each), above 0
+   * @throws ContextFullException if what may not be given up needs more; the budget is what it was
+   * @throws LlmException NOT_AVAILABLE if the session has no memory manager; RANGE
+   */
+  public void trimMemory(int megabytes) {
+    Checks.atLeast("megabytes", megabytes, 1);
+    long bytes = (long) megabytes << 20;
+    try (NativeHandle.Use use = handle.use()) {
+      synchronized (budgetLock) {
+        if (budget == 0 || bytes < budget) {
+          handle.setBudget(bytes);
+          budget = bytes;
+        }
+      }
     }
   }
 

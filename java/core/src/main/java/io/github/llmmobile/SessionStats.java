@@ -5,6 +5,7 @@ import java.util.Locale;
 /** Counters of a session, or of one generation. */
 public final class SessionStats {
   private static final double MICROS_PER_SECOND = 1e6;
+  private static final double MIB = 1024.0 * 1024.0;
 
   private final int contextTokens;
   private final int tokens;
@@ -20,13 +21,27 @@ public final class SessionStats {
   private final long kvBytes;
   private final long computeBytes;
   private final long kvPeakBytes;
+  private final long kvBudgetBytes;
   private final int kvPagesF16;
   private final int kvPagesQ4;
+  private final int kvPagesQ42;
+  private final int kvPagesSpilled;
+  private final int kvPagesShared;
   private final int kvPagesEvicted;
+  private final long kvBytesF16;
+  private final long kvBytesQ4;
+  private final long kvBytesQ42;
+  private final long kvBytesSpilled;
   private final long kvDemotions;
   private final long kvPromotions;
+  private final long kvSpills;
+  private final long kvRecalls;
   private final long kvEvictions;
+  private final long kvRecomputed;
   private final long kvDemotionMicros;
+  private final long kvSpillMicros;
+  private final long kvReadMicros;
+  private final long kvReadBytes;
 
   /** Takes the counters in the order of the native struct. */
   SessionStats(long[] values) {
@@ -44,13 +59,27 @@ public final class SessionStats {
     kvBytes = values[11];
     computeBytes = values[12];
     kvPeakBytes = values[13];
-    kvPagesF16 = Math.toIntExact(values[14]);
-    kvPagesQ4 = Math.toIntExact(values[15]);
-    kvPagesEvicted = Math.toIntExact(values[16]);
-    kvDemotions = values[17];
-    kvPromotions = values[18];
-    kvEvictions = values[19];
-    kvDemotionMicros = values[20];
+    kvBudgetBytes = values[14];
+    kvPagesF16 = Math.toIntExact(values[15]);
+    kvPagesQ4 = Math.toIntExact(values[16]);
+    kvPagesQ42 = Math.toIntExact(values[17]);
+    kvPagesSpilled = Math.toIntExact(values[18]);
+    kvPagesShared = Math.toIntExact(values[19]);
+    kvPagesEvicted = Math.toIntExact(values[20]);
+    kvBytesF16 = values[21];
+    kvBytesQ4 = values[22];
+    kvBytesQ42 = values[23];
+    kvBytesSpilled = values[24];
+    kvDemotions = values[25];
+    kvPromotions = values[26];
+    kvSpills = values[27];
+    kvRecalls = values[28];
+    kvEvictions = values[29];
+    kvRecomputed = values[30];
+    kvDemotionMicros = values[31];
+    kvSpillMicros = values[32];
+    kvReadMicros = values[33];
+    kvReadBytes = values[34];
   }
 
   /** What was counted since an earlier moment; lengths, threads and memory are those of now. */
@@ -59,9 +88,12 @@ public final class SessionStats {
       contextTokens, tokens, threads, batchThreads, promptTokens - before.promptTokens,
       reusedTokens - before.reusedTokens, generatedTokens - before.generatedTokens,
       promptMicros - before.promptMicros, decodeMicros - before.decodeMicros, sampleMicros - before.sampleMicros,
-      modelBytes, kvBytes, computeBytes, kvPeakBytes, kvPagesF16, kvPagesQ4, kvPagesEvicted,
-      kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvEvictions - before.kvEvictions,
-      kvDemotionMicros - before.kvDemotionMicros
+      modelBytes, kvBytes, computeBytes, kvPeakBytes, kvBudgetBytes, kvPagesF16, kvPagesQ4, kvPagesQ42, kvPagesSpilled,
+      kvPagesShared, kvPagesEvicted, kvBytesF16, kvBytesQ4, kvBytesQ42, kvBytesSpilled,
+      kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvSpills - before.kvSpills,
+      kvRecalls - before.kvRecalls, kvEvictions - before.kvEvictions, kvRecomputed - before.kvRecomputed,
+      kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
+      kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes
     });
   }
 
@@ -183,7 +215,7 @@ public final class SessionStats {
   }
 
   /**
-   * Most bytes that the pages of the session and their tables took; 0 without a memory manager.
+   * Most bytes that the pages of the session, their tables and buffers took; 0 without a memory manager.
    *
    * @return bytes
    */
@@ -192,7 +224,16 @@ public final class SessionStats {
   }
 
   /**
-   * Pages as stored, in all layers.
+   * Bound of the pages of the session, their tables and buffers; 0 if there is none.
+   *
+   * @return bytes
+   */
+  public long kvBudgetBytes() {
+    return kvBudgetBytes;
+  }
+
+  /**
+   * Pages in memory as they were stored. A page counts once, whatever the number of layers.
    *
    * @return a count of pages
    */
@@ -201,12 +242,39 @@ public final class SessionStats {
   }
 
   /**
-   * Pages of 4 bits per element.
+   * Pages in memory in 4 bits per element.
    *
    * @return a count of pages
    */
   public int kvPagesQ4() {
     return kvPagesQ4;
+  }
+
+  /**
+   * Pages in memory with keys in 4 bits and values in 2.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesQ42() {
+    return kvPagesQ42;
+  }
+
+  /**
+   * Pages in the spill file.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesSpilled() {
+    return kvPagesSpilled;
+  }
+
+  /**
+   * Pages in memory that another session uses too.
+   *
+   * @return a count of pages
+   */
+  public int kvPagesShared() {
+    return kvPagesShared;
   }
 
   /**
@@ -219,7 +287,43 @@ public final class SessionStats {
   }
 
   /**
-   * Times that a page was quantised.
+   * Size of {@link #kvPagesF16()}.
+   *
+   * @return bytes
+   */
+  public long kvBytesF16() {
+    return kvBytesF16;
+  }
+
+  /**
+   * Size of {@link #kvPagesQ4()}.
+   *
+   * @return bytes
+   */
+  public long kvBytesQ4() {
+    return kvBytesQ4;
+  }
+
+  /**
+   * Size of {@link #kvPagesQ42()}.
+   *
+   * @return bytes
+   */
+  public long kvBytesQ42() {
+    return kvBytesQ42;
+  }
+
+  /**
+   * Size of {@link #kvPagesSpilled()}, in the file.
+   *
+   * @return bytes
+   */
+  public long kvBytesSpilled() {
+    return kvBytesSpilled;
+  }
+
+  /**
+   * Times that a page was quantised, or quantised further.
    *
    * @return a count
    */
@@ -228,12 +332,30 @@ public final class SessionStats {
   }
 
   /**
-   * Times that a quantised page was written again.
+   * Times that a quantised or spilled page was written again.
    *
    * @return a count
    */
   public long kvPromotions() {
     return kvPromotions;
+  }
+
+  /**
+   * Times that a page was written to the spill file.
+   *
+   * @return a count
+   */
+  public long kvSpills() {
+    return kvSpills;
+  }
+
+  /**
+   * Times that a page came back from the spill file because there was room.
+   *
+   * @return a count
+   */
+  public long kvRecalls() {
+    return kvRecalls;
   }
 
   /**
@@ -246,12 +368,48 @@ public final class SessionStats {
   }
 
   /**
+   * Times that damaged pages were evaluated again.
+   *
+   * @return a count
+   */
+  public long kvRecomputed() {
+    return kvRecomputed;
+  }
+
+  /**
    * Time spent quantising pages.
    *
    * @return microseconds
    */
   public long kvDemotionMicros() {
     return kvDemotionMicros;
+  }
+
+  /**
+   * Time spent writing to the spill file.
+   *
+   * @return microseconds
+   */
+  public long kvSpillMicros() {
+    return kvSpillMicros;
+  }
+
+  /**
+   * Time spent reading from the spill file, of all threads.
+   *
+   * @return microseconds
+   */
+  public long kvReadMicros() {
+    return kvReadMicros;
+  }
+
+  /**
+   * What was read from the spill file.
+   *
+   * @return bytes
+   */
+  public long kvReadBytes() {
+    return kvReadBytes;
   }
 
   /**
@@ -278,8 +436,15 @@ public final class SessionStats {
   public String toString() {
     return String.format(Locale.ROOT,
         "prompt %d tokens (%d more from the cache) at %.1f tokens/s, answer %d tokens at %.1f tokens/s,"
-            + " context %d of %d, cache %.1f MiB",
+            + " context %d of %d, cache %.1f MiB%s",
         promptTokens, reusedTokens, promptTokensPerSecond(), generatedTokens, decodeTokensPerSecond(), tokens,
-        contextTokens, kvBytes / (1024.0 * 1024.0));
+        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages());
+  }
+
+  private String pages() {
+    return String.format(Locale.ROOT,
+        " (pages: %d f16 %.1f MiB, %d q4 %.1f MiB, %d q4/2 %.1f MiB, %d spilled %.1f MiB, %d shared, %d evicted)",
+        kvPagesF16, kvBytesF16 / MIB, kvPagesQ4, kvBytesQ4 / MIB, kvPagesQ42, kvBytesQ42 / MIB, kvPagesSpilled,
+        kvBytesSpilled / MIB, kvPagesShared, kvPagesEvicted);
   }
 }

@@ -1,7 +1,6 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
-import io.github.llmmobile.config.MemoryManagerConfig;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -33,9 +32,29 @@ final class Techniques {
       }
     }
     reports.add(config.memoryManager()
-        .map(memory -> new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail(memory)))
+        .map(memory -> new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, "not tried yet"))
         .orElseGet(() -> report(MEMORY, false)));
     return Collections.unmodifiableList(reports);
+  }
+
+  /** The same reports with the memory manager at work. */
+  static List<TechniqueReport> withMemoryManager(List<TechniqueReport> planned, String detail) {
+    return replace(planned, new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail));
+  }
+
+  /**
+   * The same reports with the memory manager at work, yet not as it was asked for, which is logged.
+   *
+   * @throws LlmException NOT_AVAILABLE if the configuration is strict
+   */
+  static List<TechniqueReport> withLimitedMemoryManager(
+      InferenceConfig config, List<TechniqueReport> planned, String detail) {
+    TechniqueReport limited = new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail);
+    if (config.strict()) {
+      throw strict(limited, "ask for less, set probe_enabled to false");
+    }
+    LOG.warn("{}", message(limited));
+    return replace(planned, limited);
   }
 
   /**
@@ -47,22 +66,29 @@ final class Techniques {
       InferenceConfig config, List<TechniqueReport> planned, String reason) {
     TechniqueReport refused = new TechniqueReport(MEMORY, TechniqueReport.Status.NOT_AVAILABLE, reason);
     refuse(config, refused);
+    return replace(planned, refused);
+  }
+
+  private static List<TechniqueReport> replace(List<TechniqueReport> planned, TechniqueReport memory) {
     List<TechniqueReport> reports = new ArrayList<>(planned);
-    reports.replaceAll(report -> report.technique().equals(MEMORY) ? refused : report);
+    reports.replaceAll(report -> report.technique().equals(MEMORY) ? memory : report);
     return Collections.unmodifiableList(reports);
   }
 
   private static void refuse(InferenceConfig config, TechniqueReport report) {
-    String message = report.technique() + "_config: " + report.detail();
     if (config.strict()) {
-      throw new LlmException(ErrorCode.NOT_AVAILABLE, message + "; leave it out, or set strict to false");
+      throw strict(report, "leave it out");
     }
-    LOG.warn("{}; it is ignored", message);
+    LOG.warn("{}; it is ignored", message(report));
   }
 
-  private static String detail(MemoryManagerConfig memory) {
-    return "pages of " + memory.pageSize() + " tokens within " + memory.maxMemoryMb() + " MB, older ones in "
-        + (memory.quantizationEnabled() ? "4" : "16") + " bits";
+  private static LlmException strict(TechniqueReport report, String remedy) {
+    return new LlmException(
+        ErrorCode.NOT_AVAILABLE, message(report) + "; " + remedy + ", or set strict to false");
+  }
+
+  private static String message(TechniqueReport report) {
+    return report.technique() + "_config: " + report.detail();
   }
 
   private static TechniqueReport report(String technique, boolean asked) {

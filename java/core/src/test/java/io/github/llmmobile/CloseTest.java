@@ -36,7 +36,8 @@ class CloseTest {
         () -> session.eval(1), () -> session.rewind(0), session::tokens, session::tokenCount, session::logits,
         () -> session.topLogprobs(1), () -> session.perplexity(new int[9], PerplexityOptions.defaults()),
         () -> session.save(Path.of("x")), () -> session.load(Path.of("x")), () -> session.setThreads(1, 1),
-        () -> session.setAdapters(Map.of()), session::stats, session::resetStats);
+        () -> session.setAdapters(Map.of()), session::stats, session::resetStats, session::fork,
+        () -> session.setMemoryBudget(1 << 20), () -> session.trimMemory(1));
     for (Executable use : uses) {
       assertEquals("LlmSession is closed", assertThrows(IllegalStateException.class, use).getMessage());
     }

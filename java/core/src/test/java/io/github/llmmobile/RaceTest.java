@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.testing.Models;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +21,8 @@ class RaceTest {
   /** A long run sets -Dllmm.races=10000. */
   private static final int ROUNDS = Integer.getInteger("llmm.races", 300);
 
+  private static final InferenceConfig PAGES =
+      InferenceConfig.fromJson("{\"memory_manager_config\":{\"page_size\":16,\"eviction_enabled\":true}}");
   private static final Prompt PROMPT = Prompt.text("hello world and the stop");
   private static final GenerationOptions LONG =
       GenerationOptions.greedy().toBuilder().maxTokens(-1).ignoreEos(true).build();
@@ -42,7 +45,7 @@ class RaceTest {
 
   private static void race(int seed) throws InterruptedException {
     Random random = new Random(seed);
-    LlmSession session = Models.tiny().newSession(Models.tinySession());
+    LlmSession session = Models.tiny().newSession(Models.tinySession(), PAGES);
     CancellationToken cancellation = new CancellationToken();
     CountDownLatch go = new CountDownLatch(1);
     AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -60,7 +63,8 @@ class RaceTest {
         for (int i = 0; i < runs; i++) {
           run(session, cancellation, stream, closeAtToken, firstToken);
         }
-      } catch (LlmCancelledException | IllegalStateException expected) {
+      } catch (LlmCancelledException | IllegalStateException | ContextFullException expected) {
+        // A budget that holds what is there may have no room for more.
         failure.compareAndSet(null, null);
       } catch (Throwable e) {
         failure.set(e);
@@ -71,15 +75,16 @@ class RaceTest {
     threads.add(runner);
     int disturbers = 1 + random.nextInt(3);
     for (int i = 0; i < disturbers; i++) {
-      int action = random.nextInt(5);
+      int action = random.nextInt(6);
       long delay = delay(random);
+      long bytes = random.nextInt(1 << 20);
       threads.add(new Thread(() -> {
         await(start);
         spin(delay);
         try {
-          disturb(action, session, cancellation, runner);
+          disturb(action, bytes, session, cancellation, runner);
         } catch (IllegalStateException closed) {
-          assertTrue(action == 3);
+          assertTrue(action == 3 || action == 4);
         } catch (Throwable e) {
           failure.set(e);
         }
@@ -133,7 +138,8 @@ class RaceTest {
     }
   }
 
-  private static void disturb(int action, LlmSession session, CancellationToken cancellation, Thread runner) {
+  private static void disturb(
+      int action, long bytes, LlmSession session, CancellationToken cancellation, Thread runner) {
     switch (action) {
       case 0:
         session.cancel();
@@ -146,6 +152,13 @@ class RaceTest {
         break;
       case 3:
         session.setThreads(1, 1);
+        break;
+      case 4:
+        try {
+          session.setMemoryBudget(bytes);
+        } catch (ContextFullException e) {
+          // Less than the session needs.
+        }
         break;
       default:
         runner.interrupt();

@@ -1,21 +1,29 @@
 package io.github.llmmobile;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 
 class SessionStatsTest {
   private static SessionStats stats(long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs) {
+    return stats(promptTokens, generated, promptUs, decodeUs, sampleUs, 0);
+  }
+
+  private static SessionStats stats(
+      long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs, long peak) {
     return new SessionStats(new long[] {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
-      4 << 20, 5, 6, 1, 10 * generated, 2, 1, 10 * decodeUs
+      peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
+      10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs
     });
   }
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s =
-        new SessionStats(new long[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21});
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 35).toArray());
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
     assertEquals(3, s.threads());
@@ -30,13 +38,27 @@ class SessionStatsTest {
     assertEquals(12, s.kvBytes());
     assertEquals(13, s.computeBytes());
     assertEquals(14, s.kvPeakBytes());
-    assertEquals(15, s.kvPagesF16());
-    assertEquals(16, s.kvPagesQ4());
-    assertEquals(17, s.kvPagesEvicted());
-    assertEquals(18, s.kvDemotions());
-    assertEquals(19, s.kvPromotions());
-    assertEquals(20, s.kvEvictions());
-    assertEquals(21, s.kvDemotionMicros());
+    assertEquals(15, s.kvBudgetBytes());
+    assertEquals(16, s.kvPagesF16());
+    assertEquals(17, s.kvPagesQ4());
+    assertEquals(18, s.kvPagesQ42());
+    assertEquals(19, s.kvPagesSpilled());
+    assertEquals(20, s.kvPagesShared());
+    assertEquals(21, s.kvPagesEvicted());
+    assertEquals(22, s.kvBytesF16());
+    assertEquals(23, s.kvBytesQ4());
+    assertEquals(24, s.kvBytesQ42());
+    assertEquals(25, s.kvBytesSpilled());
+    assertEquals(26, s.kvDemotions());
+    assertEquals(27, s.kvPromotions());
+    assertEquals(28, s.kvSpills());
+    assertEquals(29, s.kvRecalls());
+    assertEquals(30, s.kvEvictions());
+    assertEquals(31, s.kvRecomputed());
+    assertEquals(32, s.kvDemotionMicros());
+    assertEquals(33, s.kvSpillMicros());
+    assertEquals(34, s.kvReadMicros());
+    assertEquals(35, s.kvReadBytes());
   }
 
   @Test
@@ -61,13 +83,25 @@ class SessionStatsTest {
     assertEquals(30, delta.tokens());
     assertEquals(2 << 20, delta.kvBytes());
     assertEquals(60, delta.kvDemotions());
+    assertEquals(12, delta.kvPromotions());
+    assertEquals(18, delta.kvSpills());
+    assertEquals(24, delta.kvRecalls());
+    assertEquals(30, delta.kvEvictions());
+    assertEquals(36, delta.kvRecomputed());
     assertEquals(500, delta.kvDemotionMicros());
+    assertEquals(100, delta.kvSpillMicros());
+    assertEquals(150, delta.kvReadMicros());
+    assertEquals(200, delta.kvReadBytes());
     assertEquals(5, delta.kvPagesF16());
+    assertEquals(8 << 20, delta.kvBudgetBytes());
+    assertEquals(3 << 20, delta.kvBytesSpilled());
   }
 
   @Test
   void toStringReadsAsASentence() {
     assertEquals("prompt 20 tokens (7 more from the cache) at 10.0 tokens/s, answer 10 tokens at 10.0 tokens/s,"
         + " context 30 of 512, cache 2.0 MiB", stats(20, 10, 2_000_000, 800_000, 200_000).toString());
+    assertTrue(stats(20, 10, 2_000_000, 800_000, 200_000, 4 << 20).toString().endsWith(
+        " (pages: 5 f16 1.0 MiB, 6 q4 0.5 MiB, 7 q4/2 0.3 MiB, 8 spilled 3.0 MiB, 2 shared, 1 evicted)"));
   }
 }

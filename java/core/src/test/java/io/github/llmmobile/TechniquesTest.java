@@ -54,7 +54,9 @@ class TechniquesTest {
     InferenceConfig config = InferenceConfig.fromJson("{\"memory_manager_config\":{\"page_size\":64}}");
     List<TechniqueReport> planned = Techniques.plan(config);
     assertEquals(TechniqueReport.Status.ACTIVE, planned.get(3).status());
-    assertEquals("pages of 64 tokens within 512 MB, older ones in 4 bits", planned.get(3).detail());
+    List<TechniqueReport> acting = Techniques.withMemoryManager(planned, "some pages");
+    assertEquals("memory_manager: ACTIVE (some pages)", acting.get(3).toString());
+    assertEquals(planned.subList(0, 3), acting.subList(0, 3));
     List<TechniqueReport> refused = Techniques.withoutMemoryManager(config, planned, "no pages");
     assertEquals(TechniqueReport.Status.NOT_AVAILABLE, refused.get(3).status());
     assertEquals("no pages", refused.get(3).detail());
@@ -63,5 +65,17 @@ class TechniquesTest {
     assertEquals("memory_manager_config: no pages; leave it out, or set strict to false",
         fails(ErrorCode.NOT_AVAILABLE,
             () -> Techniques.withoutMemoryManager(strict, Techniques.plan(strict), "no pages")));
+  }
+
+  @Test
+  void aWishThatTheModelCannotBearIsLoggedOrRefused() {
+    InferenceConfig config = InferenceConfig.fromJson("{\"memory_manager_config\":{}}");
+    List<TechniqueReport> limited =
+        Techniques.withLimitedMemoryManager(config, Techniques.plan(config), "16 bits, for 4 are unsafe");
+    assertEquals("memory_manager: ACTIVE (16 bits, for 4 are unsafe)", limited.get(3).toString());
+    InferenceConfig strict = config.toBuilder().strict(true).build();
+    assertEquals("memory_manager_config: 16 bits, for 4 are unsafe; ask for less, set probe_enabled to false, or set"
+        + " strict to false", fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.withLimitedMemoryManager(
+            strict, Techniques.plan(strict), "16 bits, for 4 are unsafe")));
   }
 }

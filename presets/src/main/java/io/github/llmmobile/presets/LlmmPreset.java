@@ -34,6 +34,7 @@ public class LlmmPreset implements InfoMapper, LoadEnabled {
   private static final String[] STRUCTS = {
     "llmm_model_params",
     "llmm_session_params",
+    "llmm_kv_probe_result",
     "llmm_token_result",
     "llmm_token_batch",
     "llmm_generate_params",

@@ -41,6 +41,7 @@ import picocli.CommandLine.Option;
       "  llm-mobile bench",
       "  llm-mobile bench --depth 0,2048,8192 --repeat 5 --json",
       "  llm-mobile bench --prompt 0 --gen 64 --threads 4",
+      "  llm-mobile bench --depth 0,8192 --max-memory-mb 512 --smallest-tier",
     })
 final class BenchCommand implements Callable<Integer> {
   private final CliEnvironment env;
@@ -124,7 +125,7 @@ final class BenchCommand implements Callable<Integer> {
       cancellation.watch(session);
       techniques = session.techniques();
       threads = session.stats().threads();
-      return new SessionSubject(session, model.info().vocabulary());
+      return new SessionSubject(session, model.info().vocabulary(), Reports::cacheUse);
     }
 
     /** A call that an interrupt cuts short throws by itself; this catches one that came between two calls. */

@@ -26,13 +26,14 @@ import picocli.CommandLine.Option;
       "At a terminal, lines can be edited and former ones come back with the arrow keys. A line that ends with a"
           + " backslash goes on in the next one; a line that begins with three quotation marks opens a block that ends"
           + " with three of them. Ctrl-C stops an answer and not the program. /help lists the commands: /reset,"
-          + " /stats, /save FILE, /load FILE, /quit.",
+          + " /stats, /trim MB, /save FILE, /load FILE, /quit.",
       "From a pipe, each line is a message. With --json each answer is one line of JSON.",
     },
     footerHeading = "%nExamples:%n",
     footer = {
       "  llm-mobile chat",
       "  llm-mobile chat --system \"Be brief.\" --context 8192 --temperature 0.5",
+      "  llm-mobile chat --max-memory-mb 64 --eviction-enabled --pinned-prefix 64",
       "  printf 'Hello\\nAnd in French?\\n' | llm-mobile chat --json",
     })
 final class ChatCommand implements Callable<Integer> {
@@ -116,6 +117,11 @@ final class ChatCommand implements Callable<Integer> {
     @Override
     public String stats() {
       return Reports.statsTable(open.session().stats()).render(env.errStyle());
+    }
+
+    @Override
+    public void trim(int megabytes) {
+      open.session().trimMemory(megabytes);
     }
 
     @Override

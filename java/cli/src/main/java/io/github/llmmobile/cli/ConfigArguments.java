@@ -59,8 +59,22 @@ final class ConfigArguments {
       description = "Memory manager: keep older pages in 4 bits per element.")
   @Nullable Boolean quantizationEnabled;
 
+  @Option(names = "--smallest-tier", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Memory manager: keep older pages in the smallest format at once: keys in 4 bits, values in 2.")
+  @Nullable Boolean smallestTier;
+
+  @Option(names = "--no-probe",
+      description = "Memory manager: do not try first what quantised pages do to the model.")
+  boolean noProbe;
+
+  @Option(names = "--spill-directory", paramLabel = "DIR",
+      description = "Memory manager: folder of a file for the pages that do not fit the budget, such as"
+          + " /var/tmp/pages.")
+  @Nullable String spillDirectory;
+
   @Option(names = "--eviction-enabled", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
-      description = "Memory manager: forget the oldest pages when the budget is full.")
+      description = "Memory manager: forget the least used pages when budget or context is full, so that a"
+          + " conversation can go on without end.")
   @Nullable Boolean evictionEnabled;
 
   @Option(names = "--recent-window", paramLabel = "N",
@@ -70,6 +84,15 @@ final class ConfigArguments {
   @Option(names = "--pinned-prefix", paramLabel = "N",
       description = "Memory manager: first tokens of which the same holds.")
   @Nullable Integer pinnedPrefix;
+
+  @Option(names = "--exact-attention", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Memory manager: let llama.cpp's own attention run, for comparisons; slow.")
+  @Nullable Boolean exactAttention;
+
+  @Option(names = "--cache-directory", paramLabel = "DIR",
+      description = "Memory manager: folder that keeps what was found out about models. Default: that of llm-mobile"
+          + " models.")
+  @Nullable String cacheDirectory;
 
   @Option(names = {"-n", "--max-tokens", "--max-new-tokens"}, paramLabel = "N",
       description = "Longest answer in tokens; -1: until the context is full. Default: max_new_tokens of the"
@@ -116,9 +139,14 @@ final class ConfigArguments {
     set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);
     set(json, flags, MEMORY, "page_size", "--page-size", pageSize);
     set(json, flags, MEMORY, "quantization_enabled", "--quantization-enabled", quantizationEnabled);
+    set(json, flags, MEMORY, "smallest_tier", "--smallest-tier", smallestTier);
+    set(json, flags, MEMORY, "probe_enabled", "--no-probe", noProbe ? Boolean.FALSE : null);
+    set(json, flags, MEMORY, "spill_directory", "--spill-directory", spillDirectory);
     set(json, flags, MEMORY, "eviction_enabled", "--eviction-enabled", evictionEnabled);
     set(json, flags, MEMORY, "recent_window", "--recent-window", recentWindow);
     set(json, flags, MEMORY, "pinned_prefix", "--pinned-prefix", pinnedPrefix);
+    set(json, flags, MEMORY, "exact_attention", "--exact-attention", exactAttention);
+    set(json, flags, MEMORY, "cache_directory", "--cache-directory", cacheDirectory);
     set(json, flags, "", "strict", "--strict", strict);
     return flags;
   }

@@ -93,7 +93,8 @@ final class ErrorRenderer {
       case MODEL_UNSUPPORTED:
         return "llm-mobile inspect --model FILE shows the architecture and types of the file";
       case CONTEXT_FULL:
-        return "use a larger --context or a shorter prompt";
+        return "use a larger --context or a shorter prompt; with pages, a larger --max-memory-mb, --spill-directory or"
+            + " --eviction-enabled";
       case OUT_OF_MEMORY:
         return "use a smaller --context or a smaller model";
       case GRAMMAR:

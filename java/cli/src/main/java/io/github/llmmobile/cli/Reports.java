@@ -7,10 +7,12 @@ import io.github.llmmobile.LlmMobile;
 import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.TechniqueReport;
+import io.github.llmmobile.cli.bench.CacheUse;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.TextTable;
 import io.github.llmmobile.cli.console.Units;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 
@@ -50,14 +52,7 @@ final class Reports {
     json.addProperty("model_bytes", stats.modelBytes());
     json.addProperty("kv_bytes", stats.kvBytes());
     json.addProperty("compute_bytes", stats.computeBytes());
-    json.addProperty("kv_peak_bytes", stats.kvPeakBytes());
-    json.addProperty("kv_pages_f16", stats.kvPagesF16());
-    json.addProperty("kv_pages_q4", stats.kvPagesQ4());
-    json.addProperty("kv_pages_evicted", stats.kvPagesEvicted());
-    json.addProperty("kv_demotions", stats.kvDemotions());
-    json.addProperty("kv_promotions", stats.kvPromotions());
-    json.addProperty("kv_evictions", stats.kvEvictions());
-    json.addProperty("kv_demotion_us", stats.kvDemotionMicros());
+    pageCounters(stats).entrySet().forEach(counter -> json.add(counter.getKey(), counter.getValue()));
     return json;
   }
 
@@ -68,14 +63,80 @@ final class Reports {
             stats.promptTokens(), stats.reusedTokens(), stats.promptTokensPerSecond()))
         .row("answer", String.format(Locale.ROOT, "%d tokens, %.1f tokens/s",
             stats.generatedTokens(), stats.decodeTokensPerSecond()))
-        .row("context", stats.tokens() + " of " + stats.contextTokens() + " tokens")
+        .row("context", stats.tokens() + " tokens, room for " + stats.contextTokens())
         .row("threads", stats.threads() + ", prompt " + stats.batchThreads())
         .row("memory", "weights " + Units.bytes(stats.modelBytes()) + ", cache " + Units.bytes(stats.kvBytes())
             + ", work " + Units.bytes(stats.computeBytes()) + ", process at its peak "
             + Units.bytes(peakRssBytes()));
-    return stats.kvPeakBytes() == 0 ? table : table.row("pages", String.format(Locale.ROOT,
-        "%d as stored, %d of 4 bits, %d evicted, at their peak %s; %.1f ms spent quantising", stats.kvPagesF16(),
-        stats.kvPagesQ4(), stats.kvPagesEvicted(), Units.bytes(stats.kvPeakBytes()), stats.kvDemotionMicros() / 1e3));
+    if (paged(stats)) {
+      table.row("pages", pages(stats) + "; shared " + stats.kvPagesShared() + ", evicted " + stats.kvPagesEvicted())
+          .row("budget", (stats.kvBudgetBytes() == 0 ? "none" : Units.bytes(stats.kvBudgetBytes())) + ", pages at their"
+              + " peak " + Units.bytes(stats.kvPeakBytes()))
+          .row("moves", moves(stats));
+    }
+    return table;
+  }
+
+  private static boolean paged(SessionStats stats) {
+    return stats.kvPeakBytes() > 0;
+  }
+
+  /** The counters of the pages under the names of the C header; all 0 without pages. */
+  private static JsonObject pageCounters(SessionStats stats) {
+    JsonObject json = new JsonObject();
+    json.addProperty("kv_peak_bytes", stats.kvPeakBytes());
+    json.addProperty("kv_budget_bytes", stats.kvBudgetBytes());
+    json.addProperty("kv_pages_f16", stats.kvPagesF16());
+    json.addProperty("kv_pages_q4", stats.kvPagesQ4());
+    json.addProperty("kv_pages_q42", stats.kvPagesQ42());
+    json.addProperty("kv_pages_spilled", stats.kvPagesSpilled());
+    json.addProperty("kv_pages_shared", stats.kvPagesShared());
+    json.addProperty("kv_pages_evicted", stats.kvPagesEvicted());
+    json.addProperty("kv_bytes_f16", stats.kvBytesF16());
+    json.addProperty("kv_bytes_q4", stats.kvBytesQ4());
+    json.addProperty("kv_bytes_q42", stats.kvBytesQ42());
+    json.addProperty("kv_bytes_spilled", stats.kvBytesSpilled());
+    json.addProperty("kv_demotions", stats.kvDemotions());
+    json.addProperty("kv_promotions", stats.kvPromotions());
+    json.addProperty("kv_spills", stats.kvSpills());
+    json.addProperty("kv_recalls", stats.kvRecalls());
+    json.addProperty("kv_evictions", stats.kvEvictions());
+    json.addProperty("kv_recomputed", stats.kvRecomputed());
+    json.addProperty("kv_demotion_us", stats.kvDemotionMicros());
+    json.addProperty("kv_spill_us", stats.kvSpillMicros());
+    json.addProperty("kv_read_us", stats.kvReadMicros());
+    json.addProperty("kv_read_bytes", stats.kvReadBytes());
+    return json;
+  }
+
+  /** The cache as rows of a benchmark show it. */
+  static CacheUse cacheUse(SessionStats stats) {
+    return new CacheUse(stats.kvBytes(), paged(stats) ? pages(stats) : "", pageCounters(stats));
+  }
+
+  /** Pages and their bytes by format; formats without pages are left out. */
+  private static String pages(SessionStats stats) {
+    List<String> formats = new ArrayList<>();
+    addPages(formats, stats.kvPagesF16(), "f16", stats.kvBytesF16());
+    addPages(formats, stats.kvPagesQ4(), "q4", stats.kvBytesQ4());
+    addPages(formats, stats.kvPagesQ42(), "q4/2", stats.kvBytesQ42());
+    addPages(formats, stats.kvPagesSpilled(), "spilled", stats.kvBytesSpilled());
+    return formats.isEmpty() ? "none" : String.join(", ", formats);
+  }
+
+  private static void addPages(List<String> formats, int pages, String format, long bytes) {
+    if (pages > 0) {
+      formats.add(pages + " " + format + " " + Units.bytes(bytes));
+    }
+  }
+
+  private static String moves(SessionStats stats) {
+    String text = String.format(Locale.ROOT, "%d quantised in %.1f ms, %d written again, %d evicted, %d recomputed",
+        stats.kvDemotions(), stats.kvDemotionMicros() / 1e3, stats.kvPromotions(), stats.kvEvictions(),
+        stats.kvRecomputed());
+    return stats.kvSpills() == 0 && stats.kvReadBytes() == 0 ? text : text + String.format(Locale.ROOT,
+        "; %d spilled in %.1f ms, %d recalled, %s read in %.1f ms", stats.kvSpills(), stats.kvSpillMicros() / 1e3,
+        stats.kvRecalls(), Units.bytes(stats.kvReadBytes()), stats.kvReadMicros() / 1e3);
   }
 
   /** Which of the configured techniques took part. */

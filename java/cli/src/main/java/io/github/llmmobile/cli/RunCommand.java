@@ -27,6 +27,7 @@ import picocli.CommandLine.Parameters;
       "  llm-mobile run --system \"Answer in French.\" --max-tokens 100 @question.txt",
       "  git diff | llm-mobile run --context 8192 -",
       "  llm-mobile run --raw --temperature 0 --json \"Once upon a time\"",
+      "  llm-mobile run --stats --max-memory-mb 32 --spill-directory /var/tmp/pages @long.txt",
       "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
     })
 final class RunCommand implements Callable<Integer> {

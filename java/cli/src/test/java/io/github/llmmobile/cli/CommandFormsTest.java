@@ -48,7 +48,10 @@ class CommandFormsTest {
 
   @Test
   void flagsWithOptionalValueLeaveThePromptAlone() {
-    RunCommand run = parse("run", "--strict", "--quantization-enabled", "prompt");
+    RunCommand run = parse("run", "--strict", "--smallest-tier", "--exact-attention", "--quantization-enabled",
+        "prompt");
+    assertEquals(true, run.configuration.smallestTier);
+    assertEquals(true, run.configuration.exactAttention);
     assertEquals(true, run.configuration.strict);
     assertEquals(true, run.configuration.quantizationEnabled);
     assertEquals("prompt", run.prompt);

@@ -70,6 +70,14 @@ class ConfigArgumentsTest {
     arguments.maxMemoryMb = 256;
     arguments.pageSize = 32;
     arguments.quantizationEnabled = true;
+    arguments.smallestTier = true;
+    arguments.noProbe = true;
+    arguments.spillDirectory = "/var/tmp/pages";
+    arguments.evictionEnabled = true;
+    arguments.recentWindow = 64;
+    arguments.pinnedPrefix = 8;
+    arguments.exactAttention = true;
+    arguments.cacheDirectory = "cache";
     arguments.strict = true;
     InferenceConfig config = arguments.merged();
     assertEquals(2.5, json(config, "edge_cloud_config").get("bandwidth_threshold").getAsDouble());
@@ -83,7 +91,26 @@ class ConfigArgumentsTest {
     assertEquals(256, memory.get("max_memory_mb").getAsInt());
     assertEquals(32, memory.get("page_size").getAsInt());
     assertTrue(memory.get("quantization_enabled").getAsBoolean());
+    assertTrue(memory.get("smallest_tier").getAsBoolean());
+    assertFalse(memory.get("probe_enabled").getAsBoolean());
+    assertEquals("/var/tmp/pages", memory.get("spill_directory").getAsString());
+    assertTrue(memory.get("eviction_enabled").getAsBoolean());
+    assertEquals(64, memory.get("recent_window").getAsInt());
+    assertEquals(8, memory.get("pinned_prefix").getAsInt());
+    assertTrue(memory.get("exact_attention").getAsBoolean());
+    assertEquals("cache", memory.get("cache_directory").getAsString());
+    assertEquals(11, memory.size());
     assertTrue(config.strict());
+  }
+
+  @Test
+  void contradictionNamesTheFlag() {
+    ConfigArguments arguments = new ConfigArguments();
+    arguments.quantizationEnabled = false;
+    arguments.smallestTier = true;
+    CliException e = assertThrows(CliException.class, arguments::merged);
+    assertEquals(ExitCode.USAGE, e.exitCode());
+    assertTrue(e.getMessage().startsWith("--smallest-tier: "), e.getMessage());
   }
 
   @Test

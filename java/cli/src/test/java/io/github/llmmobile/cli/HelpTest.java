@@ -55,7 +55,9 @@ class HelpTest {
     Set<String> names = optionNames(command);
     for (String name : List.of("--model", "--config", "--threads", "--json", "--verbose", "--context",
         "--flash-attention", "--bandwidth-threshold", "--pruning-threshold", "--max-shadow-size",
-        "--compression-rank", "--hot-path-indices", "--max-memory-mb", "--page-size", "--quantization-enabled",
+        "--compression-rank", "--hot-path-indices", "--max-memory-mb", "--page-size", "--quantization-enabled", "--smallest-tier", "--no-probe",
+        "--spill-directory", "--eviction-enabled", "--recent-window", "--pinned-prefix", "--exact-attention",
+        "--cache-directory",
         "--max-new-tokens", "--max-tokens", "--strict", "--lora")) {
       assertTrue(names.contains(name), command + " " + name);
     }

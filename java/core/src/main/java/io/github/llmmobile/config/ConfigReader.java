@@ -9,6 +9,9 @@ import io.github.llmmobile.LlmException;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.Reader;
+import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -118,6 +121,19 @@ final class ConfigReader {
       throw wrongType(path, "a text");
     }
     return json.nextString();
+  }
+
+  /** A path in a text that is not empty. */
+  Path folder(String path) throws IOException {
+    String text = text(path);
+    if (text.isEmpty()) {
+      throw error(path, "must not be empty");
+    }
+    try {
+      return Paths.get(text);
+    } catch (InvalidPathException e) {
+      throw error(path, "must be a path, but is " + quoted(text));
+    }
   }
 
   boolean isText() throws IOException {

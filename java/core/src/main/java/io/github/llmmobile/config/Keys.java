@@ -11,7 +11,8 @@ final class Keys {
     String nearest = "";
     int least = Integer.MAX_VALUE;
     for (String key : known) {
-      int distance = distance(unknown, key);
+      // What has been cut short is near, however much is missing.
+      int distance = unknown.length() > 3 && key.startsWith(unknown) ? 0 : distance(unknown, key);
       if (distance < least) {
         least = distance;
         nearest = key;

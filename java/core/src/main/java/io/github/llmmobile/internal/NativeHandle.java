@@ -54,6 +54,11 @@ public abstract class NativeHandle implements AutoCloseable {
     return true;
   }
 
+  /** Becomes a user once more, on behalf of another. Only for users; unlike {@link #enter()} after close as well. */
+  final void share() {
+    users.incrementAndGet();
+  }
+
   /** Ceases to be a user. */
   public final void exit() {
     if (users.decrementAndGet() == 0) {

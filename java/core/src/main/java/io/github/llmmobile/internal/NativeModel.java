@@ -4,6 +4,7 @@ import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.internal.jni.Llmm;
 import io.github.llmmobile.internal.jni.LlmmAdapter;
+import io.github.llmmobile.internal.jni.LlmmKvProbeResult;
 import io.github.llmmobile.internal.jni.LlmmModel;
 import io.github.llmmobile.internal.jni.LlmmModelParams;
 import io.github.llmmobile.internal.jni.LlmmSampler;
@@ -168,7 +169,8 @@ public final class NativeModel extends NativeHandle {
     LlmmSession session = new LlmmSession();
     enter();
     boolean made = false;
-    try (LlmmSessionParams params = new LlmmSessionParams()) {
+    try (LlmmSessionParams params = new LlmmSessionParams();
+        BytePointer spill = pages == null || pages.spillFolder == null ? null : path(pages.spillFolder)) {
       Llmm.llmm_session_params_init(params);
       params.n_ctx(options.contextTokens());
       params.n_batch(options.batchTokens());
@@ -177,11 +179,13 @@ public final class NativeModel extends NativeHandle {
       params.flash_attention(flashAttention(options));
       if (pages != null) {
         params.kv_page_tokens(pages.pageTokens);
-        params.kv_quantize(flag(pages.quantize));
+        params.kv_quantize(pages.quantization.ordinal());
         params.kv_evict(flag(pages.evict));
         params.kv_recent_tokens(pages.recentTokens);
         params.kv_pinned_tokens(pages.pinnedTokens);
+        params.kv_exact(flag(pages.exact));
         params.kv_budget_bytes(pages.budgetBytes);
+        params.kv_spill_dir(spill);
       }
       Status.check(Llmm.llmm_session_new(pointer, params, session));
       made = true;
@@ -191,6 +195,22 @@ public final class NativeModel extends NativeHandle {
       }
     }
     return new NativeSession(this, session);
+  }
+
+  /**
+   * What quantised pages do to this model. The native side keeps the outcome.
+   *
+   * @param pageTokens tokens per page
+   * @param threads threads to use; 0 for one per physical core
+   * @return the outcome
+   */
+  public KvProbe probe(int pageTokens, int threads) {
+    try (LlmmKvProbeResult result = new LlmmKvProbeResult()) {
+      result.struct_size(result.sizeof());
+      Status.check(Llmm.llmm_model_probe_kv(pointer, pageTokens, threads, result));
+      return new KvProbe(Quantization.values()[result.quantize()], result.kl_4bit(), result.kl_smallest(),
+          result.kl_noise(), result.limit());
+    }
   }
 
   @Override

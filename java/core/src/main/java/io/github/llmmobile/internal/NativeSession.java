@@ -18,7 +18,7 @@ import org.bytedeco.javacpp.PointerPointer;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One conversation. All methods but {@link #setThreads} are called within a {@link CallHandle.Call}. The session is a
+ * One conversation. All methods but {@link #setThreads} and {@link #setBudget} are called within a {@link CallHandle.Call}. The session is a
  * user of its model until it is freed.
  */
 public final class NativeSession extends CallHandle {
@@ -268,6 +268,35 @@ public final class NativeSession extends CallHandle {
   }
 
   /**
+   * Sets the budget of the pages; beside a running call as well.
+   *
+   * @param bytes the bound; 0 for none
+   */
+  public void setBudget(long bytes) {
+    Status.check(Llmm.llmm_session_set_kv_budget(pointer, bytes));
+  }
+
+  /**
+   * A session that goes on from here.
+   *
+   * @return the session, another user of the model
+   */
+  public NativeSession fork() {
+    LlmmSession session = new LlmmSession();
+    model.share();
+    boolean made = false;
+    try {
+      Status.check(Llmm.llmm_session_fork(pointer, session));
+      made = true;
+    } finally {
+      if (!made) {
+        model.exit();
+      }
+    }
+    return new NativeSession(model, session);
+  }
+
+  /**
    * The counters.
    *
    * @return in the order of {@code llmm_stats}, without its size
@@ -279,9 +308,12 @@ public final class NativeSession extends CallHandle {
       return new long[] {
         stats.n_ctx(), stats.n_tokens(), stats.n_threads(), stats.n_threads_batch(), stats.prompt_tokens(),
         stats.reused_tokens(), stats.generated_tokens(), stats.prompt_us(), stats.decode_us(), stats.sample_us(),
-        stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes(), stats.kv_peak_bytes(), stats.kv_pages_f16(),
-        stats.kv_pages_q4(), stats.kv_pages_evicted(), stats.kv_demotions(), stats.kv_promotions(),
-        stats.kv_evictions(), stats.kv_demotion_us()
+        stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes(), stats.kv_peak_bytes(), stats.kv_budget_bytes(),
+        stats.kv_pages_f16(), stats.kv_pages_q4(), stats.kv_pages_q42(), stats.kv_pages_spilled(),
+        stats.kv_pages_shared(), stats.kv_pages_evicted(), stats.kv_bytes_f16(), stats.kv_bytes_q4(),
+        stats.kv_bytes_q42(), stats.kv_bytes_spilled(), stats.kv_demotions(), stats.kv_promotions(),
+        stats.kv_spills(), stats.kv_recalls(), stats.kv_evictions(), stats.kv_recomputed(), stats.kv_demotion_us(),
+        stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes()
       };
     }
   }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import com.google.gson.JsonParser;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -76,14 +77,28 @@ class InferenceConfigRoundTripTest {
           .build());
     }
     if (random.nextBoolean()) {
-      b.memoryManager(MemoryManagerConfig.builder()
-          .maxMemoryMb(1 + random.nextInt(Integer.MAX_VALUE))
-          .pageSize(16 << random.nextInt(3))
-          .quantizationEnabled(random.nextBoolean())
-          .evictionEnabled(random.nextBoolean())
-          .recentWindow(random.nextInt(1 << 27))
-          .pinnedPrefix(random.nextInt(1 << 27))
-          .build());
+      b.memoryManager(memory(random));
+    }
+    return b.build();
+  }
+
+  private static MemoryManagerConfig memory(Random random) {
+    boolean quantization = random.nextBoolean();
+    MemoryManagerConfig.Builder b = MemoryManagerConfig.builder()
+        .maxMemoryMb(1 + random.nextInt(Integer.MAX_VALUE))
+        .pageSize(16 << random.nextInt(3))
+        .quantizationEnabled(quantization)
+        .smallestTier(quantization && random.nextBoolean())
+        .probeEnabled(random.nextBoolean())
+        .evictionEnabled(random.nextBoolean())
+        .recentWindow(random.nextInt(1 << 27))
+        .pinnedPrefix(random.nextInt(1 << 27))
+        .exactAttention(random.nextBoolean());
+    if (random.nextBoolean()) {
+      b.spillDirectory(Path.of("spill", Integer.toString(random.nextInt())));
+    }
+    if (random.nextBoolean()) {
+      b.cacheDirectory(Path.of("/cache", Integer.toString(random.nextInt())));
     }
     return b.build();
   }

@@ -9,6 +9,7 @@ import io.github.llmmobile.ErrorCode;
 import java.io.IOException;
 import java.io.Reader;
 import java.io.StringReader;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
 import java.util.stream.Stream;
@@ -39,6 +40,21 @@ class InferenceConfigTest {
     assertTrue(config.memoryManager().orElseThrow().quantizationEnabled());
     assertEquals(OptionalInt.of(100), config.maxNewTokens());
     assertTrue(config.strict());
+  }
+
+  @Test
+  void everyKeyOfTheMemoryManagerIsRead() {
+    MemoryManagerConfig memory = InferenceConfig.fromJson("{\"memory_manager_config\":{\"max_memory_mb\":64,"
+        + "\"page_size\":16,\"quantization_enabled\":true,\"smallest_tier\":true,\"probe_enabled\":false,"
+        + "\"spill_directory\":\"/tmp/a b\",\"eviction_enabled\":true,\"recent_window\":32,\"pinned_prefix\":8,"
+        + "\"exact_attention\":true,\"cache_directory\":\"cache\"}}").memoryManager().orElseThrow();
+    assertEquals(MemoryManagerConfig.builder().maxMemoryMb(64).pageSize(16).smallestTier(true).probeEnabled(false)
+        .spillDirectory(Path.of("/tmp/a b")).evictionEnabled(true).recentWindow(32).pinnedPrefix(8)
+        .exactAttention(true).cacheDirectory(Path.of("cache")).build(), memory);
+    MemoryManagerConfig defaults = MemoryManagerConfig.builder().build();
+    assertTrue(defaults.quantizationEnabled() && defaults.probeEnabled());
+    assertFalse(defaults.smallestTier() || defaults.evictionEnabled() || defaults.exactAttention());
+    assertTrue(defaults.spillDirectory().isEmpty() && defaults.cacheDirectory().isEmpty());
   }
 
   @Test
@@ -124,6 +140,16 @@ class InferenceConfigTest {
             "memory_manager_config.pinned_prefix: must be from 0 to 134217728, but is -1"),
         bad("{\"memory_manager_config\":{\"max_memory_mb\":0}}",
             "memory_manager_config.max_memory_mb: must be above 0, but is 0"),
+        bad("{\"memory_manager_config\":{\"smallest_tier\":true,\"quantization_enabled\":false}}",
+            "memory_manager_config.smallest_tier: needs quantization_enabled"),
+        bad("{\"memory_manager_config\":{\"spill_directory\":\"\"}}",
+            "memory_manager_config.spill_directory: must not be empty"),
+        bad("{\"memory_manager_config\":{\"spill_directory\":7}}",
+            "memory_manager_config.spill_directory: must be a text, but is 7"),
+        bad("{\"memory_manager_config\":{\"cache_directory\":\"a\\u0000b\"}}",
+            "memory_manager_config.cache_directory: must be a path, but is \"a\0b\""),
+        bad("{\"memory_manager_config\":{\"spill_dir\":\"x\"}}",
+            "memory_manager_config.spill_dir: unknown key, did you mean spill_directory?"),
         bad("{\"token_pruning_config\":{\"pruning_threshold\":1.01}}",
             "token_pruning_config.pruning_threshold: must be from 0 to 1, but is 1.01"),
         bad("{\"token_pruning_config\":{\"pruning_threshold\":-0.1}}",

@@ -75,6 +75,18 @@ class NativeHandleTest {
   }
 
   @Test
+  void aUserMayBringAnotherAfterClose() {
+    Fake fake = new Fake();
+    fake.enter();
+    fake.close();
+    fake.share();
+    fake.exit();
+    assertEquals(0, fake.frees.get());
+    fake.exit();
+    assertEquals(1, fake.frees.get());
+  }
+
+  @Test
   void noCallRunsWhileOrAfterItIsFreed() throws InterruptedException {
     for (int round = 0; round < 500; round++) {
       Fake fake = new Fake();

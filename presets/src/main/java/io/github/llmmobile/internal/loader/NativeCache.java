@@ -7,7 +7,6 @@ import java.io.InputStream;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.Paths;
 import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.UUID;
@@ -44,26 +43,8 @@ final class NativeCache {
    */
   static NativeCache of(Function<String, @Nullable String> property, Function<String, @Nullable String> variable)
       throws IOException {
-    String folder = property.apply(NativeProperties.CACHE_DIR);
-    if (isSet(folder)) {
-      return new NativeCache(Paths.get(folder));
-    }
-    folder = variable.apply(NativeProperties.CACHE_DIR_VARIABLE);
-    if (isSet(folder)) {
-      return new NativeCache(Paths.get(folder));
-    }
-    folder = variable.apply(NativeProperties.XDG_CACHE_VARIABLE);
-    if (isSet(folder)) {
-      return new NativeCache(Paths.get(folder, "llm-mobile"));
-    }
-    String home = property.apply("user.home");
-    if (!isSet(home) || home.equals("?")) {              // what the JVM says of a user without an account
-      home = variable.apply("HOME");
-    }
-    if (!isSet(home)) {
-      throw new IOException("the user has no home folder; set -D" + NativeProperties.CACHE_DIR);
-    }
-    return new NativeCache(Paths.get(home, ".cache", "llm-mobile"));
+    return new NativeCache(CacheFolder.find(property, variable).orElseThrow(
+        () -> new IOException("the user has no home folder; set -D" + NativeProperties.CACHE_DIR)));
   }
 
   /** The folder for the natives of an index. */
@@ -114,9 +95,5 @@ final class NativeCache {
     } finally {
       Files.deleteIfExists(temporary);
     }
-  }
-
-  private static boolean isSet(@Nullable String value) {
-    return value != null && !value.isEmpty();
   }
 }

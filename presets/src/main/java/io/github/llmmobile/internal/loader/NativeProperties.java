@@ -13,9 +13,10 @@ public final class NativeProperties {
   public static final String PATH = "llmm.native.path";
 
   /**
-   * System property: the folder under which a library that comes in a jar is unpacked, as {@code
-   * natives/<version>-<digest>/}. Programs must be allowed to run from it. Default: {@value #CACHE_DIR_VARIABLE}, else
-   * {@code llm-mobile} in {@value #XDG_CACHE_VARIABLE}, else {@code .cache/llm-mobile} in the user's home folder.
+   * System property: the cache folder. A library that comes in a jar is unpacked under it, as {@code
+   * natives/<version>-<digest>/}, and programs must be allowed to run from there; what quantised pages do to a model is
+   * noted in {@code probes/}. Default: {@value #CACHE_DIR_VARIABLE}, else {@code llm-mobile} in {@value
+   * #XDG_CACHE_VARIABLE}, else, but not on Android, {@code .cache/llm-mobile} in the user's home folder.
    */
   public static final String CACHE_DIR = "llmm.cachedir";
 

@@ -135,34 +135,18 @@ class NativeCacheTest {
   }
 
   @Test
-  void propertyBeatsVariablesAndVariablesBeatTheHomeFolder() throws IOException {
-    Map<String, String> properties = new HashMap<>(Map.of("user.home", "/home/u", NativeProperties.CACHE_DIR, "/p"));
-    Map<String, String> variables =
-        new HashMap<>(
-            Map.of(NativeProperties.CACHE_DIR_VARIABLE, "/v", NativeProperties.XDG_CACHE_VARIABLE, "/x", "HOME", "/h"));
-    assertRoot("/p", properties, variables);
-    properties.put(NativeProperties.CACHE_DIR, "");
-    assertRoot("/v", properties, variables);
-    variables.remove(NativeProperties.CACHE_DIR_VARIABLE);
-    assertRoot("/x/llm-mobile", properties, variables);
-    variables.remove(NativeProperties.XDG_CACHE_VARIABLE);
-    assertRoot("/home/u/.cache/llm-mobile", properties, variables);
-    properties.put("user.home", "?");
-    assertRoot("/h/.cache/llm-mobile", properties, variables);
+  void nativesLieUnderTheCacheFolder() throws IOException {
+    NativeIndex index = indexOf("a.so", "a");
+    Map<String, String> properties = Map.of(NativeProperties.CACHE_DIR, "/p");
+    assertEquals(
+        Paths.get("/p").toAbsolutePath().resolve("natives").resolve(VERSION + "-" + index.digest()),
+        NativeCache.of(properties::get, key -> null).folder(VERSION, index));
   }
 
   @Test
   void withoutAHomeFolderTheErrorNamesTheProperty() {
     IOException e = assertThrows(IOException.class, () -> NativeCache.of(key -> null, key -> null));
     assertTrue(e.getMessage().contains("-D" + NativeProperties.CACHE_DIR), e.getMessage());
-  }
-
-  private void assertRoot(String expected, Map<String, String> properties, Map<String, String> variables)
-      throws IOException {
-    NativeIndex index = indexOf("a.so", "a");
-    assertEquals(
-        Paths.get(expected).toAbsolutePath().resolve("natives").resolve(VERSION + "-" + index.digest()),
-        NativeCache.of(properties::get, variables::get).folder(VERSION, index));
   }
 
   private ByteArrayInputStream open(String file) {

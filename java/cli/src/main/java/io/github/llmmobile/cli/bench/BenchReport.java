@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import io.github.llmmobile.cli.console.TextTable;
 import io.github.llmmobile.cli.console.Units;
+import java.util.Arrays;
 import java.util.List;
 
 /** The rows of a benchmark as JSON and as a table. */
@@ -14,7 +15,8 @@ public final class BenchReport {
    * Rows as JSON.
    *
    * @param results rows (required)
-   * @return [{"test","depth","tokens_per_second":[...],"median","kv_bytes"}] (never null)
+   * @return [{"test","depth","tokens_per_second":[...],"median","kv_bytes", and the counters of the
+   *     pages}] (never null)
    */
   public static JsonArray json(List<BenchResult> results) {
     JsonArray array = new JsonArray();
@@ -28,7 +30,9 @@ public final class BenchReport {
       row.addProperty("depth", result.depth());
       row.add("tokens_per_second", speeds);
       row.addProperty("median", result.median());
-      row.addProperty("kv_bytes", result.kvBytes());
+      row.addProperty("kv_bytes", result.cache().bytes());
+      JsonObject counters = result.cache().counters();
+      counters.entrySet().forEach(counter -> row.add(counter.getKey(), counter.getValue()));
       array.add(row);
     }
     return array;
@@ -41,12 +45,18 @@ public final class BenchReport {
    * @return the table (never null)
    */
   public static TextTable table(List<BenchResult> results) {
-    TextTable table = new TextTable("lrrrrr")
-        .heading("test", "depth", "tokens/s", "slowest", "fastest", "cache");
+    boolean paged = results.stream().anyMatch(result -> !result.cache().pages().isEmpty());
+    TextTable table = new TextTable(paged ? "lrrrrrl" : "lrrrrr")
+        .heading(cells(paged, "test", "depth", "tokens/s", "slowest", "fastest", "cache", "pages"));
     for (BenchResult result : results) {
-      table.row(result.test(), Integer.toString(result.depth()), Units.decimal(result.median(), 2),
-          Units.decimal(result.slowest(), 2), Units.decimal(result.fastest(), 2), Units.bytes(result.kvBytes()));
+      table.row(cells(paged, result.test(), Integer.toString(result.depth()), Units.decimal(result.median(), 2),
+          Units.decimal(result.slowest(), 2), Units.decimal(result.fastest(), 2),
+          Units.bytes(result.cache().bytes()), result.cache().pages()));
     }
     return table;
+  }
+
+  private static String[] cells(boolean all, String... cells) {
+    return all ? cells : Arrays.copyOf(cells, cells.length - 1);
   }
 }

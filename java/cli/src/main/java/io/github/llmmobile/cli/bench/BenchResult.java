@@ -7,7 +7,7 @@ public final class BenchResult {
   private final String test;
   private final int depth;
   private final double[] tokensPerSecond;
-  private final long kvBytes;
+  private final CacheUse cache;
 
   /**
    * A row.
@@ -15,16 +15,16 @@ public final class BenchResult {
    * @param test such as "pp512" or "tg32" (required)
    * @param depth tokens in the cache before each measurement
    * @param tokensPerSecond one speed per repetition, in the order of measuring, at least one (required)
-   * @param kvBytes bytes of the key-value cache
+   * @param cache what the key-value cache takes after it (required)
    */
-  public BenchResult(String test, int depth, double[] tokensPerSecond, long kvBytes) {
+  public BenchResult(String test, int depth, double[] tokensPerSecond, CacheUse cache) {
     if (tokensPerSecond.length == 0) {
       throw new IllegalArgumentException("no repetition of " + test);
     }
     this.test = test;
     this.depth = depth;
     this.tokensPerSecond = tokensPerSecond.clone();
-    this.kvBytes = kvBytes;
+    this.cache = cache;
   }
 
   /** {@return the test, such as "pp512" or "tg32"} */
@@ -42,9 +42,9 @@ public final class BenchResult {
     return tokensPerSecond.clone();
   }
 
-  /** {@return bytes of the key-value cache} */
-  public long kvBytes() {
-    return kvBytes;
+  /** {@return what the key-value cache takes after it} */
+  public CacheUse cache() {
+    return cache;
   }
 
   /** {@return the speed in the middle; with an even number of repetitions the mean of the middle two} */

@@ -118,7 +118,7 @@ public final class BenchRunner {
       speeds[i] = perSecond(plan.promptTokens(), nanoTime.getAsLong() - start);
       subject.rewind(depth);
     }
-    return new BenchResult(plan.promptTest(), depth, speeds, subject.kvBytes());
+    return new BenchResult(plan.promptTest(), depth, speeds, subject.cache());
   }
 
   private BenchResult generation(BenchSubject subject, int[] history, int index) {
@@ -132,7 +132,7 @@ public final class BenchRunner {
       speeds[i] = perSecond(plan.generatedTokens(), watch.elapsed());
       subject.rewind(depth);
     }
-    return new BenchResult(plan.generationTest(), depth, speeds, subject.kvBytes());
+    return new BenchResult(plan.generationTest(), depth, speeds, subject.cache());
   }
 
   private int[] tokens(BenchSubject subject, int count) {

@@ -28,8 +28,8 @@ public interface BenchSubject extends AutoCloseable {
    */
   void generate(int[] history, int tokens, Runnable onToken);
 
-  /** {@return bytes of the key-value cache} */
-  long kvBytes();
+  /** {@return what the key-value cache takes now} */
+  CacheUse cache();
 
   /** Frees what the subject holds. */
   @Override

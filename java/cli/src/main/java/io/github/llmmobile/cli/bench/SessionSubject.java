@@ -3,22 +3,27 @@ package io.github.llmmobile.cli.bench;
 import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
+import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.Token;
+import java.util.function.Function;
 
 /** A session as the subject of a benchmark. */
 public final class SessionSubject implements BenchSubject {
   private final LlmSession session;
   private final int vocabulary;
+  private final Function<SessionStats, CacheUse> cache;
 
   /**
    * Takes a session over; closing the subject closes it.
    *
    * @param session an empty session (required)
    * @param vocabulary number of tokens of its model
+   * @param cache says what the cache takes (required)
    */
-  public SessionSubject(LlmSession session, int vocabulary) {
+  public SessionSubject(LlmSession session, int vocabulary, Function<SessionStats, CacheUse> cache) {
     this.session = session;
     this.vocabulary = vocabulary;
+    this.cache = cache;
   }
 
   @Override
@@ -47,8 +52,8 @@ public final class SessionSubject implements BenchSubject {
   }
 
   @Override
-  public long kvBytes() {
-    return session.stats().kvBytes();
+  public CacheUse cache() {
+    return cache.apply(session.stats());
   }
 
   @Override

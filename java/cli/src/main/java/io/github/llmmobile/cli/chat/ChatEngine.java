@@ -23,6 +23,14 @@ public interface ChatEngine {
   String stats();
 
   /**
+   * Lowers the budget of the model's cache.
+   *
+   * @param megabytes above 0
+   * @throws io.github.llmmobile.LlmException if that is not possible; nothing has changed
+   */
+  void trim(int megabytes);
+
+  /**
    * Writes the model's cache to a file.
    *
    * @param file the file (required)

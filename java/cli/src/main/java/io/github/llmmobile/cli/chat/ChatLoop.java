@@ -2,6 +2,7 @@ package io.github.llmmobile.cli.chat;
 
 import io.github.llmmobile.CancellationToken;
 import io.github.llmmobile.ChatMessage;
+import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmCancelledException;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.StopReason;
@@ -26,6 +27,7 @@ public final class ChatLoop {
       /help         this text
       /reset        forget the conversation (a system message stays)
       /stats        speed and memory so far
+      /trim MB      lower the budget of the model's cache and give memory back now
       /save FILE    save the conversation, and the model's cache beside it in FILE.session
       /load FILE    go on with a saved conversation
       /quit         leave, as does Ctrl-D
@@ -110,7 +112,8 @@ public final class ChatLoop {
         env.flush();
       }
       if (answer.stopReason() == StopReason.CONTEXT_FULL) {
-        say("the context is full; /reset forgets the conversation, --context makes room for a longer one");
+        say("the context is full; /reset forgets the conversation, --context makes room for a longer one,"
+            + " --eviction-enabled lets it go on without end");
       }
     } catch (LlmCancelledException e) {
       messages.remove(messages.size() - 1);
@@ -141,6 +144,9 @@ public final class ChatLoop {
       case "/stats":
         env.err().print(engine.stats());
         break;
+      case "/trim":
+        trim(argument);
+        break;
       case "/save":
         withFile(name, argument, this::save);
         break;
@@ -151,6 +157,19 @@ public final class ChatLoop {
         fail(new IOException("unknown command " + name + "; /help lists them, // begins a message with a slash"));
     }
     return true;
+  }
+
+  private void trim(String argument) {
+    try {
+      int megabytes = Integer.parseInt(argument);
+      engine.trim(megabytes);
+      say("the cache takes at most " + megabytes + " MB from now on; /stats shows it");
+    } catch (NumberFormatException e) {
+      fail(new IOException("/trim needs a number of megabytes"));
+    } catch (LlmException e) {
+      fail(e.code() == ErrorCode.NOT_AVAILABLE
+          ? new IOException("the cache has no pages to give back; start with --max-memory-mb") : e);
+    }
   }
 
   private interface FileAction {

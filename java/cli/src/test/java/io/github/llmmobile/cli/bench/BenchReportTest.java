@@ -4,12 +4,19 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonParser;
 import io.github.llmmobile.cli.console.Style;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
 class BenchReportTest {
-  private static final BenchResult ROW = new BenchResult("tg32", 2048, new double[] {30.5, 10, 20}, 1_500_000);
+  private static final BenchResult ROW = row("", "{}");
+  private static final BenchResult PAGED = row("4 f16 1.0 MB, 60 q4 0.5 MB", "{\"kv_pages_f16\":4,\"kv_pages_q4\":60}");
+
+  private static BenchResult row(String pages, String counters) {
+    return new BenchResult("tg32", 2048, new double[] {30.5, 10, 20},
+        new CacheUse(1_500_000, pages, JsonParser.parseString(counters).getAsJsonObject()));
+  }
 
   @Test
   void jsonRowHasTheDocumentedKeys() {
@@ -24,13 +31,23 @@ class BenchReportTest {
   }
 
   @Test
+  void pagesHaveAColumnAndCounters() {
+    String[] lines = BenchReport.table(List.of(ROW, PAGED)).render(new Style(false)).split("\n");
+    assertTrue(lines[0].endsWith("cache  pages"), lines[0]);
+    assertTrue(lines[1].endsWith("1.5 MB"), lines[1]);
+    assertTrue(lines[2].endsWith("1.5 MB  4 f16 1.0 MB, 60 q4 0.5 MB"), lines[2]);
+    assertTrue(BenchReport.json(List.of(PAGED)).toString()
+        .endsWith("\"kv_bytes\":1500000,\"kv_pages_f16\":4,\"kv_pages_q4\":60}]"));
+  }
+
+  @Test
   void medianOfAnEvenNumberIsTheMeanOfTheMiddleTwo() {
-    assertEquals(2.5, new BenchResult("pp1", 0, new double[] {4, 1, 3, 2}, 0).median());
-    assertEquals(7, new BenchResult("pp1", 0, new double[] {7}, 0).median());
+    assertEquals(2.5, new BenchResult("pp1", 0, new double[] {4, 1, 3, 2}, ROW.cache()).median());
+    assertEquals(7, new BenchResult("pp1", 0, new double[] {7}, ROW.cache()).median());
   }
 
   @Test
   void rowWithoutRepetitionIsRefused() {
-    assertThrows(IllegalArgumentException.class, () -> new BenchResult("pp1", 0, new double[0], 0));
+    assertThrows(IllegalArgumentException.class, () -> new BenchResult("pp1", 0, new double[0], ROW.cache()));
   }
 }

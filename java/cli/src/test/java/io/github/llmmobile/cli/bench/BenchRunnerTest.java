@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -60,7 +61,7 @@ class BenchRunnerTest {
     List<BenchResult> results = run(new BenchPlan(List.of(0, 700), 64, 8, 1, 1));
     assertEquals(List.of(64, 764), subjects.stream().map(subject -> subject.contextTokens).toList());
     assertTrue(subjects.stream().allMatch(subject -> subject.closed));
-    assertEquals(4096L * 764, results.get(3).kvBytes());
+    assertEquals(4096L * 764, results.get(3).cache().bytes());
   }
 
   @Test
@@ -103,8 +104,8 @@ class BenchRunnerTest {
       }
 
       @Override
-      public long kvBytes() {
-        return 0;
+      public CacheUse cache() {
+        return new CacheUse(0, "", new JsonObject());
       }
 
       @Override

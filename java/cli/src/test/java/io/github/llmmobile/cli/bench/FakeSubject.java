@@ -3,6 +3,7 @@ package io.github.llmmobile.cli.bench;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -59,8 +60,8 @@ final class FakeSubject implements BenchSubject {
   }
 
   @Override
-  public long kvBytes() {
-    return 4096L * contextTokens;
+  public CacheUse cache() {
+    return new CacheUse(4096L * contextTokens, "", new JsonObject());
   }
 
   @Override

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonObject;
 import io.github.llmmobile.CancellationToken;
 import io.github.llmmobile.ChatMessage;
+import io.github.llmmobile.ContextFullException;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.StopReason;
@@ -61,6 +62,14 @@ class ChatLoopTest {
     }
 
     @Override
+    public void trim(int megabytes) {
+      if (failure != null) {
+        throw failure;
+      }
+      files.add("trim " + megabytes);
+    }
+
+    @Override
     public void saveState(Path file) {
       files.add("save " + file.getFileName());
     }
@@ -109,7 +118,7 @@ class ChatLoopTest {
   void statsAndHelpGoToStandardError() {
     talk("/stats", "/help");
     assertTrue(err().contains("some figures"), err());
-    for (String command : List.of("/reset", "/stats", "/save FILE", "/load FILE", "/quit")) {
+    for (String command : List.of("/reset", "/stats", "/trim MB", "/save FILE", "/load FILE", "/quit")) {
       assertTrue(err().contains(command), command);
     }
     assertEquals("", out.toString(StandardCharsets.UTF_8));
@@ -127,6 +136,18 @@ class ChatLoopTest {
     assertEquals(List.of("user:hello"), engine.asked);
     assertEquals(2, errors.size());
     assertSame(errors.get(0), failure);
+  }
+
+  @Test
+  void trimTakesANumberAndSaysWhyItFails() {
+    talk("/trim 32", "/trim", "/trim a few");
+    assertEquals(List.of("trim 32"), engine.files);
+    assertEquals(2, errors.size());
+    assertTrue(err().contains("32 MB"), err());
+    engine.failure = new LlmException(ErrorCode.NOT_AVAILABLE, "no pages");
+    assertTrue(talk("/trim 32").getMessage().contains("--max-memory-mb"));
+    engine.failure = new ContextFullException("needs 5 MB");
+    assertSame(engine.failure, talk("/trim 1"));
   }
 
   @Test
