@@ -293,12 +293,12 @@ typedef struct llmm_kv_probe_result {
     int32_t  quantize;          // llmm_kv_quantize: F16, 4BIT or SMALLEST, the smallest that is safe
     double   kl_4bit;           // mean KL divergence from f16 pages, nats
     double   kl_smallest;
-    double   kl_noise;          // the same of f16 pages of another size: what mere rounding does to this model
-    double   limit;             // the most that counted as safe: the larger of 0.02 and twice the noise
+    double   kl_noise;          // the same of llama.cpp's own attention: what mere rounding does to this model
+    double   kl_limit;          // the most that counted as safe: the larger of 0.02 and twice the noise
 } llmm_kv_probe_result;
 
 // What quantised pages do to this model: evaluates a short built-in text with f16 and with quantised pages of
-// page_tokens tokens and compares the predictions. Takes as long as the prefill of about 1,500 tokens; the result is kept
+// page_tokens tokens and compares the predictions. Takes as long as the prefill of about 1,800 tokens; the result is kept
 // with the model. n_threads: 0 = physical cores. LLMM_ERR_NOT_AVAILABLE: its cache cannot be paged.
 LLMM_API llmm_status llmm_model_probe_kv(llmm_model * model, int32_t page_tokens, int32_t n_threads,
                                          llmm_kv_probe_result * out);

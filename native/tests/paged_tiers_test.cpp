@@ -397,7 +397,7 @@ TEST_P(PagedTiers, TheProbeDecidesOnceAndIsKept) {
     EXPECT_GE(a.kl_4bit, 0);
     EXPECT_GE(a.kl_smallest, a.kl_4bit * 0.5) << "fewer bits are not closer";
     EXPECT_LT(a.kl_noise, 1e-3);
-    EXPECT_EQ(a.kl_smallest <= a.limit ? LLMM_KV_SMALLEST : a.kl_4bit <= a.limit ? LLMM_KV_4BIT : LLMM_KV_F16, a.quantize);
+    EXPECT_EQ(a.kl_smallest <= a.kl_limit ? LLMM_KV_SMALLEST : a.kl_4bit <= a.kl_limit ? LLMM_KV_4BIT : LLMM_KV_F16, a.quantize);
     EXPECT_STATUS(LLMM_ERR_RANGE, llmm_model_probe_kv(model_, 8, 1, &a));
     EXPECT_STATUS(LLMM_ERR_RANGE, llmm_model_probe_kv(model_, 32, -1, &a));
 }

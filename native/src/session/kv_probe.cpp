@@ -36,33 +36,37 @@ const char * const probe_text =
     "summer, the people on board could see, on the water between the sharp rocks, a row of small wooden rafts, and on each of "
     "them, asleep in the sun, a seal.\n";
 
-constexpr int32_t most_tokens = 512;
+constexpr int32_t most_tokens = 448;
 constexpr int32_t step_tokens = 64;              // pages are quantised between steps
+constexpr int32_t most_scored = 48;              // of the last step: a row of logits may take a megabyte
 constexpr double least_limit = 0.02;             // of the mean divergence, in nats: one token in some fifty changes its rank
 constexpr double noise_factor = 2;
 
 class run {
 public:
-    run(const std::shared_ptr<model> & owner, std::vector<int32_t> tokens, int32_t n_threads)
-        : owner_(owner), tokens_(std::move(tokens)) {
+    run(const std::shared_ptr<model> & owner, int32_t page_tokens, int32_t n_threads)
+        : owner_(owner), page_tokens_(page_tokens), tokens_(owner->tokenize(probe_text, true, false)) {
+        tokens_.resize(std::min(tokens_.size(), (size_t) most_tokens));
         control_.n_threads = control_.n_threads_batch = n_threads;
     }
 
-    // Logits of the tokens of the second half.
-    std::vector<float> logits(int32_t page_tokens, kv_quantize quantize) {
+    // Logits of the last tokens.
+    std::vector<float> logits(kv_quantize quantize, bool exact = false) {
         kv_settings pages;
-        pages.page_tokens = page_tokens;
+        pages.page_tokens = page_tokens_;
         pages.quantize = quantize;
+        pages.exact = exact;
         pages.recent_tokens = 0;
         evaluator_params params;
-        params.n_ctx = most_tokens;
-        params.n_batch = params.n_outputs = step_tokens;
+        params.n_ctx = 512;
+        params.n_batch = step_tokens;
+        params.n_outputs = most_scored;
         params.pages = pages;
         evaluator ev(owner_, params, control_);
         std::vector<float> rows;
         const auto n = (int32_t) tokens_.size(), n_vocab = owner_->n_vocab();
         for (int32_t at = 0; at < n; at += step_tokens) {
-            const int32_t step = std::min(step_tokens, n - at), from = std::max(0, n / 2 - at);
+            const int32_t step = std::min(step_tokens, n - at), from = at + step < n ? step : std::max(0, step - most_scored);
             ev.run(span<const int32_t>(tokens_).subspan((size_t) at, (size_t) step), at, from < step ? outputs::from : outputs::none, (size_t) from);
             for (int32_t i = from; i < step; i++) {
                 const float * row = ev.logits(i);
@@ -89,6 +93,7 @@ public:
 
 private:
     std::shared_ptr<model> owner_;
+    int32_t page_tokens_;
     std::vector<int32_t> tokens_;
     evaluator_control control_;
 };
@@ -99,17 +104,15 @@ llmm_kv_probe_result probe_kv(const std::shared_ptr<model> & owner, int32_t page
     if (const auto known = owner->known_probe(page_tokens)) {
         return *known;
     }
-    std::vector<int32_t> tokens = owner->tokenize(probe_text, true, false);
-    tokens.resize(std::min(tokens.size(), (size_t) most_tokens));
-    run probe(owner, std::move(tokens), n_threads);
-    const std::vector<float> base = probe.logits(page_tokens, kv_quantize::f16);
+    run probe(owner, page_tokens, n_threads);
+    const std::vector<float> base = probe.logits(kv_quantize::f16);
     llmm_kv_probe_result result{};
-    result.kl_noise = probe.divergence(base, probe.logits(page_tokens == 64 ? 32 : 64, kv_quantize::f16));
-    result.kl_4bit = probe.divergence(base, probe.logits(page_tokens, kv_quantize::q4));
-    result.kl_smallest = probe.divergence(base, probe.logits(page_tokens, kv_quantize::smallest));
-    result.limit = std::max(least_limit, noise_factor * result.kl_noise);
+    result.kl_noise = probe.divergence(base, probe.logits(kv_quantize::f16, true));
+    result.kl_4bit = probe.divergence(base, probe.logits(kv_quantize::q4));
+    result.kl_smallest = probe.divergence(base, probe.logits(kv_quantize::smallest));
+    result.kl_limit = std::max(least_limit, noise_factor * result.kl_noise);
     // NaN is not safe.
-    result.quantize = result.kl_smallest <= result.limit ? LLMM_KV_SMALLEST : result.kl_4bit <= result.limit ? LLMM_KV_4BIT : LLMM_KV_F16;
+    result.quantize = result.kl_smallest <= result.kl_limit ? LLMM_KV_SMALLEST : result.kl_4bit <= result.kl_limit ? LLMM_KV_4BIT : LLMM_KV_F16;
     owner->keep_probe(page_tokens, result);
     return result;
 }

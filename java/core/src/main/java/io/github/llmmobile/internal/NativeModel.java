@@ -209,7 +209,7 @@ public final class NativeModel extends NativeHandle {
       result.struct_size(result.sizeof());
       Status.check(Llmm.llmm_model_probe_kv(pointer, pageTokens, threads, result));
       return new KvProbe(Quantization.values()[result.quantize()], result.kl_4bit(), result.kl_smallest(),
-          result.kl_noise(), result.limit());
+          result.kl_noise(), result.kl_limit());
     }
   }
 
