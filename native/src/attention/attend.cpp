@@ -7,6 +7,7 @@ namespace llmm {
 
 namespace {
 
+constexpr float log2_e = 1.44269504f;           // kernels compute powers of 2
 constexpr int32_t tile_floats = 16384;          // of queries: what stays in the second-level cache beside the output
 constexpr int32_t most_tile_tokens = 64;
 constexpr int32_t wanted_units = 24;            // enough to even out threads of different speed
@@ -75,10 +76,11 @@ public:
 private:
     void load_queries() {
         const int32_t dim = job_.shape.head.dim, group = job_.shape.group;
+        const float scale = job_.scale * log2_e;
         for (int32_t r = 0; r < n_rows_; r++) {
             const float * from = job_.q + (first_token_ + r / group) * job_.q_token + (head_ * group + r % group) * job_.q_head;
             for (int32_t d = 0; d < dim; d++) {
-                q_[(size_t) r * dim + d] = from[d] * job_.scale;
+                q_[(size_t) r * dim + d] = from[d] * scale;
             }
         }
     }
@@ -104,7 +106,7 @@ private:
                 job_.source->fetch(head_, fetched, n_fetched, staging_);
             }
             const page_run run = { blocks, visible, index, n };
-            const query_rows rows = { q_, max_, sum_, out_, n_rows_, job_.shape.group, job_.soft_cap,
+            const query_rows rows = { q_, max_, sum_, out_, n_rows_, job_.shape.group, job_.soft_cap * log2_e,
                                       wants_mass() ? page_sum() : nullptr, wants_mass() ? page_max() : nullptr, job_.n_pages };
             kernels_.attend(shape, format, run, rows);
             n = n_fetched = 0;
@@ -132,7 +134,8 @@ private:
     }
 
     void finish_row(int32_t r, const float * partials) const {
-        const softmax_total total = kernels_.merge(job_.shape.head.dim, partials, grid_.n_chunks, sink(r), output(r));
+        const float sink = job_.sinks ? job_.sinks[query_head(r)] * log2_e : 0.0f;
+        const softmax_total total = kernels_.merge(job_.shape.head.dim, partials, grid_.n_chunks, job_.sinks ? &sink : nullptr, output(r));
         if (wants_mass()) {
             float * mass = job_.page_mass + (size_t) head_ * job_.n_pages;
             if (r == 0) {
@@ -151,7 +154,6 @@ private:
     int32_t query_head(int32_t r) const { return head_ * job_.shape.group + r % job_.shape.group; }
     int32_t token(int32_t r) const { return first_token_ + r / job_.shape.group; }
     size_t row_index(int32_t r) const { return (size_t) token(r) * job_.shape.n_heads() + query_head(r); }
-    const float * sink(int32_t r) const { return job_.sinks ? job_.sinks + query_head(r) : nullptr; }
     float * output(int32_t r) const { return job_.out + row_index(r) * job_.shape.head.dim; }
     float * partial(int32_t r, int32_t chunk) const {
         return job_.scratch + (row_index(r) * grid_.n_chunks + chunk) * partial_floats(job_.shape.head.dim);

@@ -182,23 +182,9 @@ void attend_span(const head_shape & shape, const page_run & run, int first_block
 template <typename E>
 void attend_rows(const head_shape & shape, const page_run & run, int first_block, int n_blocks, const E * const * k,
                  const E * const * v, const query_rows & rows, bool all_visible, ptrdiff_t ahead) {
-    int32_t r = 0;
-    const auto go = [&](auto mr) {
-        constexpr int MR = decltype(mr)::value;
-        attend_span<MR>(shape, run, first_block, n_blocks, k, v, rows, r, all_visible, ahead);
-        r += MR;
-    };
-    while (rows.n - r >= simd::tile_rows) { go(count<simd::tile_rows>{}); }
-    if constexpr (simd::tile_rows > 4) {
-        if (rows.n - r >= 4) { go(count<4>{}); }
-    }
-    if constexpr (simd::tile_rows > 3) {
-        if (rows.n - r >= 3) { go(count<3>{}); }
-    }
-    if constexpr (simd::tile_rows > 2) {
-        if (rows.n - r >= 2) { go(count<2>{}); }
-    }
-    if (rows.n - r >= 1) { go(count<1>{}); }
+    for_each_tile(rows.n, [&](auto mr, int32_t r) {
+        attend_span<decltype(mr)::value>(shape, run, first_block, n_blocks, k, v, rows, r, all_visible, ahead);
+    });
 }
 
 void attend_rows_float(const head_shape & shape, page_format format, const page_run & run, const query_rows & rows) {

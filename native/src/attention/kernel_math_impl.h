@@ -1,4 +1,4 @@
-// What all kernels share: names of the vector type, constants, e^x. Written over the type `simd` that the including file
+// What all kernels share: names of the vector type, constants, 2^x. Written over the type `simd` that the including file
 // has defined: simd_avx512.h or a sibling. This and the other *_impl.h files are one translation unit per instruction
 // set, in an anonymous namespace, and call no inline function of another header in a loop, so that no copy compiled
 // for a newer CPU can end up in code for an older one.
@@ -21,26 +21,23 @@ inline size_t elements(const head_shape & s) {
     return (size_t) s.dim * s.page_tokens;
 }
 
-// e^x for x <= 0: 2^n times a Taylor polynomial of the rest, which is at most ln(2)/2; relative error below 3e-7.
-inline vf exp_negative(vf x) {
-    const vf limit = simd::set1(-87.0f);
-    const vf at = simd::max(x, limit);
-    const vf n = simd::round(simd::mul(at, simd::set1(1.44269504f)));
-    vf r = simd::fma(n, simd::set1(-0.693359375f), at);
-    r = simd::fma(n, simd::set1(2.12194440e-4f), r);
-    vf p = simd::set1(1.0f / 720);
-    p = simd::fma(p, r, simd::set1(1.0f / 120));
-    p = simd::fma(p, r, simd::set1(1.0f / 24));
-    p = simd::fma(p, r, simd::set1(1.0f / 6));
-    p = simd::fma(p, r, simd::set1(0.5f));
-    p = simd::fma(p, r, simd::set1(1.0f));
-    p = simd::fma(p, r, simd::set1(1.0f));
-    return simd::below_to_zero(x, limit, simd::ldexp(p, n));
+// 2^x for x <= 0, and 0 for what f32 cannot hold: 2^n times a polynomial of the rest, which is at most a half; relative
+// error below 1e-7.
+inline vf exp2_negative(vf x) {
+    const vf at = simd::max(x, simd::set1(simd::least_power));
+    const vf n = simd::round(at);
+    const vf r = simd::sub(at, n);
+    vf p = simd::fma(r, simd::set1(0.00132764725f), simd::set1(0.00967554096f));
+    p = simd::fma(p, r, simd::set1(0.0555071309f));
+    p = simd::fma(p, r, simd::set1(0.240221202f));
+    p = simd::fma(p, r, simd::set1(0.693146944f));
+    p = simd::fma(p, r, simd::set1(1.00000012f));
+    return simd::ldexp(p, n);
 }
 
-inline float exp_negative(float x) {
+inline float exp2_negative(float x) {
     float lanes[W];
-    simd::store(lanes, exp_negative(simd::set1(x)));
+    simd::store(lanes, exp2_negative(simd::set1(x)));
     return lanes[0];
 }
 
@@ -48,7 +45,7 @@ inline float exp_negative(float x) {
 inline vf soft_cap(vf x, float cap) {
     const vf y = simd::mul(x, simd::set1(1.0f / cap));
     const vf size = simd::abs(y);
-    const vf e = exp_negative(simd::mul(size, simd::set1(-2.0f)));
+    const vf e = exp2_negative(simd::mul(size, simd::set1(-2.88539008f)));      // -2 log2 e
     const vf t = simd::div(simd::sub(simd::set1(1.0f), e), simd::add(simd::set1(1.0f), e));
     // the sign: y / |y|, and 0 for 0
     const vf sign = simd::div(y, simd::max(size, simd::set1(1e-30f)));
@@ -66,6 +63,27 @@ template <int N>
 struct count {
     static constexpr int value = N;
 };
+
+// Calls f(count<rows of a tile>, first row) until n rows are done.
+template <typename F>
+inline void for_each_tile(int32_t n, F && f) {
+    int32_t r = 0;
+    const auto go = [&](auto rows) {
+        f(rows, r);
+        r += decltype(rows)::value;
+    };
+    while (n - r >= simd::tile_rows) { go(count<simd::tile_rows>{}); }
+    if constexpr (simd::tile_rows > 4) {
+        if (n - r >= 4) { go(count<4>{}); }
+    }
+    if constexpr (simd::tile_rows > 3) {
+        if (n - r >= 3) { go(count<3>{}); }
+    }
+    if constexpr (simd::tile_rows > 2) {
+        if (n - r >= 2) { go(count<2>{}); }
+    }
+    if (n - r >= 1) { go(count<1>{}); }
+}
 
 // How far from page `at` to ask for memory: about prefetch_bytes further in the order of reading.
 inline ptrdiff_t ahead_of(const page_run & run, int at, size_t page_bytes) {

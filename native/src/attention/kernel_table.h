@@ -14,8 +14,8 @@ constexpr int32_t few_rows = 8;
 constexpr int32_t chunk_tokens = 512;
 
 // Rows of queries of one KV head, and what has been gathered for each: the running maximum of its scores, the sum of
-// exp(score - maximum) and the sum of the values weighted by it (online softmax, Milakov and Gimelshein,
-// arXiv 1805.02867).
+// 2^(score - maximum) and the sum of the values weighted by it (online softmax, Milakov and Gimelshein,
+// arXiv 1805.02867). Scores are in base 2: queries, caps and sinks take in a factor log2 e beforehand.
 struct query_rows {
     const float * q;        // [n][dim], scaled, in the basis of the pages
     float * max;            // [n], begins at -infinity
@@ -25,7 +25,7 @@ struct query_rows {
     int32_t per_token;      // rows of the same token are neighbours and see the same keys
     float soft_cap;         // 0 = none; else scores become cap * tanh(score / cap)
     // Null, or (few_rows at most) what each page adds: at [row * page_stride + page_run::index] the page's sum of
-    // exp(score - maximum), and the maximum of that moment. Pages that no row sees are not written.
+    // 2^(score - maximum), and the maximum of that moment. Pages that no row sees are not written.
     float * page_sum;
     float * page_max;
     ptrdiff_t page_stride;
@@ -40,7 +40,7 @@ struct page_run {
     int32_t n;
 };
 
-// What softmax divides by: sum of exp(score - max) over all keys.
+// What softmax divides by: sum of 2^(score - max) over all keys.
 struct softmax_total {
     float max;
     float sum;
@@ -62,7 +62,7 @@ struct kernel_table {
     void (*quantize)(const head_shape &, page_format to, const uint8_t * f16, int32_t n_tokens, uint8_t * out);
     void (*dequantize)(const head_shape &, page_format from, const uint8_t * block, uint8_t * f16);
 
-    // out[i] = sum_c exp(max_c - max) * partial_c[i] / sum: joins what n chunks of the keys gave. Each partial is
+    // out[i] = sum_c 2^(max_c - max) * partial_c[i] / sum: joins what n chunks of the keys gave. Each partial is
     // [dim] values, then its maximum and its sum. sink: null, or a score that takes part in the sum without a value.
     softmax_total (*merge)(int32_t dim, const float * partials, int32_t n, const float * sink, float * out);
 

@@ -21,7 +21,7 @@ softmax_total merge(int32_t dim, const float * partials, int32_t n, const float 
         const float m = partials[c * stride + dim];
         top = m > top ? m : top;
     }
-    float sum = sink ? exp_negative(*sink - top) : 0.0f;
+    float sum = sink ? exp2_negative(*sink - top) : 0.0f;
     for (int32_t d = 0; d < dim; d += W) {
         simd::store(out + d, simd::zero());
     }
@@ -30,7 +30,7 @@ softmax_total merge(int32_t dim, const float * partials, int32_t n, const float 
         if (part[dim] == minus_infinity) {
             continue;
         }
-        const float f = exp_negative(part[dim] - top);
+        const float f = exp2_negative(part[dim] - top);
         sum += f * part[dim + 1];
         for (int32_t d = 0; d < dim; d += W) {
             simd::store(out + d, simd::fma(simd::set1(f), simd::load(part + d), simd::load(out + d)));
@@ -48,11 +48,11 @@ void add_mass(const float * page_sum, const float * page_max, int32_t n_pages, s
     const vf top = simd::set1(total.max), by = simd::set1(inverse);
     int32_t p = 0;
     for (; p + W <= n_pages; p += W) {
-        const vf e = exp_negative(simd::sub(simd::load(page_max + p), top));
+        const vf e = exp2_negative(simd::sub(simd::load(page_max + p), top));
         simd::store(mass + p, simd::fma(simd::mul(simd::load(page_sum + p), e), by, simd::load(mass + p)));
     }
     for (; p < n_pages; p++) {
-        mass[p] += page_sum[p] * exp_negative(page_max[p] - total.max) * inverse;
+        mass[p] += page_sum[p] * exp2_negative(page_max[p] - total.max) * inverse;
     }
 }
 

@@ -14,6 +14,7 @@ struct simd {
     static constexpr int width = 8;
     static constexpr int tile_rows = 6;
     static constexpr int tile_vectors = 2;
+    static constexpr float least_power = -127.0f;      // ldexp gives 0 there
 
     static vf zero() { return _mm256_setzero_ps(); }
     static vf set1(float x) { return _mm256_set1_ps(x); }
@@ -38,7 +39,6 @@ struct simd {
         const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)), 23);
         return _mm256_mul_ps(a, _mm256_castsi256_ps(bits));
     }
-    static vf below_to_zero(vf x, vf limit, vf value) { return _mm256_and_ps(_mm256_cmp_ps(x, limit, _CMP_GE_OQ), value); }
     static vf masked(vf x, uint32_t bits, vf other) {
         const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
         const __m256i keep = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32((int) bits), lane), lane);

@@ -14,6 +14,7 @@ struct simd {
     static constexpr int width = 16;
     static constexpr int tile_rows = 6;          // rows x vectors of a matrix tile that fit the registers
     static constexpr int tile_vectors = 4;
+    static constexpr float least_power = -160.0f;      // 2^x is 0 there
 
     static vf zero() { return _mm512_setzero_ps(); }
     static vf set1(float x) { return _mm512_set1_ps(x); }
@@ -35,7 +36,6 @@ struct simd {
     static vf abs(vf a) { return _mm512_abs_ps(a); }
     static vf round(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
     static vf ldexp(vf a, vf n) { return _mm512_scalef_ps(a, n); }
-    static vf below_to_zero(vf x, vf limit, vf value) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ), value); }
     static vf masked(vf x, uint32_t bits, vf other) { return _mm512_mask_mov_ps(other, (__mmask16) bits, x); }
     static float reduce_add(vf a) { return _mm512_reduce_add_ps(a); }
     static float reduce_max(vf a) { return _mm512_reduce_max_ps(a); }
@@ -45,8 +45,8 @@ struct simd {
     template <int Shift, int Mask>
     static vi field(vi x) { return _mm512_and_si512(_mm512_srli_epi16(x, Shift), _mm512_set1_epi8(Mask)); }
     // acc[lane] += sum of 4 products of the lane's bytes, codes below 16, with 4 broadcast bytes.
-    static vi dot_signed(vi acc, vi codes, int32_t four) { return _mm512_dpbusd_epi32(acc, codes, _mm512_set1_epi32(four)); }
-    static vi dot_unsigned(vi acc, vi codes, int32_t four) { return _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(four), codes); }
+    static vi dot_signed(vi acc, vi codes, int32_t four) { return dot(acc, codes, _mm512_set1_epi32(four)); }
+    static vi dot_unsigned(vi acc, vi codes, int32_t four) { return dot(acc, _mm512_set1_epi32(four), codes); }
     // Mask bits of each 32-bit lane, from Shift on, as numbers.
     template <int Shift, int Mask>
     static vf lane_field(vi x) { return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(x, Shift), _mm512_set1_epi32(Mask))); }
@@ -54,6 +54,13 @@ struct simd {
     static void store_i8(int8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))); }
     static void store_u8(uint8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x))); }
     static void prefetch(const void * p) { _mm_prefetch((const char *) p, _MM_HINT_T0); }
+
+private:
+    // The intrinsic, but gcc 12 copies its accumulator back and forth.
+    static vi dot(vi acc, vi u8, vi s8) {
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u8), "v"(s8));
+        return acc;
+    }
 };
 
 }  // namespace

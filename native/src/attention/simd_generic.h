@@ -11,6 +11,7 @@ struct simd {
     static constexpr int width = 4;
     static constexpr int tile_rows = 2;
     static constexpr int tile_vectors = 4;
+    static constexpr float least_power = -160.0f;      // 2^x is 0 there
     struct vf { float at[width]; };
     struct vi { uint8_t at[4 * width]; };
 
@@ -45,9 +46,6 @@ struct simd {
     static vf abs(vf a) { return each([&](int i) { return std::fabs(a.at[i]); }); }
     static vf round(vf a) { return each([&](int i) { return std::nearbyint(a.at[i]); }); }
     static vf ldexp(vf a, vf n) { return each([&](int i) { return std::ldexp(a.at[i], (int) n.at[i]); }); }
-    static vf below_to_zero(vf x, vf limit, vf value) {
-        return each([&](int i) { return x.at[i] >= limit.at[i] ? value.at[i] : 0.0f; });
-    }
     static vf masked(vf x, uint32_t bits, vf other) {
         return each([&](int i) { return bits >> i & 1 ? x.at[i] : other.at[i]; });
     }

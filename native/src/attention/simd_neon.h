@@ -14,6 +14,7 @@ struct simd {
     static constexpr int width = 4;
     static constexpr int tile_rows = 6;
     static constexpr int tile_vectors = 4;
+    static constexpr float least_power = -127.0f;      // ldexp gives 0 there
 
     static vf zero() { return vdupq_n_f32(0.0f); }
     static vf set1(float x) { return vdupq_n_f32(x); }
@@ -43,9 +44,6 @@ struct simd {
     static vf ldexp(vf a, vf n) {
         const int32x4_t bits = vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23);
         return vmulq_f32(a, vreinterpretq_f32_s32(bits));
-    }
-    static vf below_to_zero(vf x, vf limit, vf value) {
-        return vreinterpretq_f32_u32(vandq_u32(vcgeq_f32(x, limit), vreinterpretq_u32_f32(value)));
     }
     static vf masked(vf x, uint32_t bits, vf other) {
         static const uint32_t lane[4] = { 1, 2, 4, 8 };

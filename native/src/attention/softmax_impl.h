@@ -38,13 +38,13 @@ inline softmax_change softmax_step(float * s, int n, float & row_max, float & ro
     }
     float shrink = 1.0f;
     if (highest > row_max) {
-        shrink = exp_negative(row_max - highest);      // 0 for the first
+        shrink = exp2_negative(row_max - highest);      // 0 for the first
         row_max = highest;
     }
     const vf m = simd::set1(row_max);
     vf sum = simd::zero();
     for (int i = 0; i < n; i += W) {
-        const vf e = exp_negative(simd::sub(simd::load(s + i), m));
+        const vf e = exp2_negative(simd::sub(simd::load(s + i), m));
         simd::store(s + i, e);
         sum = simd::add(sum, e);
     }
