@@ -96,7 +96,7 @@ std::vector<double> stored(const head_shape & s, page_format f, const uint8_t * 
 class scene : public page_source {
 public:
     scene(const kernel_table & kernels, const attend_shape & shape, int n_pages, std::vector<page_format> formats, uint32_t seed,
-          bool hide, float soft_cap = 0, bool sinks = false)
+          bool hide, float soft_cap = 0, bool sinks = false, float key_offset = 0)
         : kernels_(kernels), shape_(shape), soft_cap_(soft_cap), random_(seed) {
         const head_shape & s = shape.head;
         std::normal_distribution<float> normal;
@@ -108,7 +108,7 @@ public:
             for (int h = 0; h < shape.n_heads_kv; h++) {
                 for (int t = 0; t < s.page_tokens; t++) {
                     for (int d = 0; d < s.dim; d++) {
-                        k[d] = normal(random_) * (d % 7 == 0 ? 4.0f : 1.0f);
+                        k[d] = normal(random_) * (d % 7 == 0 ? 4.0f : 1.0f) + (float) (d % 5) * key_offset;
                         v[d] = normal(random_);
                     }
                     kernels.store(s, half.get(), t, k.data(), v.data());
@@ -142,6 +142,17 @@ public:
         }
         for (int h = 0; sinks && h < shape.n_heads(); h++) {
             sinks_.push_back(normal(random_));
+        }
+    }
+
+    // The token sees nothing of the first n pages.
+    void blind(int token, int n) {
+        for (int p = 0; p < n; p++) {
+            if (words_[p].empty()) {
+                words_[p].assign((size_t) shape_.n_tokens, ~0ull);
+                visible_[p] = words_[p].data();
+            }
+            words_[p][token] = 0;
         }
     }
 
@@ -274,7 +285,14 @@ const std::vector<page_format> mixed = { page_format::f16, page_format::q4, page
 // cancels, which is the worst case for a relative error.
 constexpr double integer_bound = 0.05;
 
-TEST(Attention, F16PagesGiveTheExactResult) {
+// What rounding everything to 16 bits or less may add; see attend_words_impl.h. Scores here spread over several units.
+constexpr double word_bound = 6e-4;
+
+double bound(const std::vector<page_format> & formats, int rows) {
+    return rows > few_rows ? word_bound : formats == only_f16 ? 1e-5 : integer_bound;
+}
+
+TEST(Attention, F16PagesGiveTheResultOfWhatTheyHold) {
     for (const kernel_table * kernels : tables()) {
         for (const int dim : { 16, 64, 80, 96, 128, 256 }) {
             for (const int page : { 16, 32, 64 }) {
@@ -282,7 +300,7 @@ TEST(Attention, F16PagesGiveTheExactResult) {
                     SCOPED_TRACE(std::string(kernels->name) + " dim " + std::to_string(dim) + " page " + std::to_string(page) +
                                  " group " + std::to_string(group) + " tokens " + std::to_string(n_tokens));
                     scene s(*kernels, { { dim, page }, 2, group, n_tokens }, 7, only_f16, 1, true);
-                    EXPECT_LT(relative_error(s.run(1), s.reference()), 1e-5);
+                    EXPECT_LT(relative_error(s.run(1), s.reference()), bound(only_f16, group * n_tokens));
                 }
             }
         }
@@ -297,8 +315,7 @@ TEST(Attention, QuantisedPagesGiveTheResultOfWhatTheyHold) {
                     SCOPED_TRACE(std::string(kernels->name) + " dim " + std::to_string(dim) + " page " + std::to_string(page) +
                                  " group " + std::to_string(group) + " tokens " + std::to_string(n_tokens));
                     scene s(*kernels, { { dim, page }, 2, group, n_tokens }, 11, mixed, 2, true);
-                    const bool integers = group * n_tokens <= 8;
-                    EXPECT_LT(relative_error(s.run(1), s.reference()), integers ? integer_bound : 1e-5);
+                    EXPECT_LT(relative_error(s.run(1), s.reference()), bound(mixed, group * n_tokens));
                 }
             }
         }
@@ -319,10 +336,40 @@ TEST(Attention, SoftCapAndSinks) {
     for (const kernel_table * kernels : tables()) {
         SCOPED_TRACE(kernels->name);
         for (const int n_tokens : { 1, 20 }) {
-            scene capped(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, only_f16, 5, true, 2.0f);
-            EXPECT_LT(relative_error(capped.run(1), capped.reference()), 1e-5);
-            scene sunk(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, only_f16, 6, true, 0, true);
-            EXPECT_LT(relative_error(sunk.run(1), sunk.reference()), 1e-5);
+            for (const auto & formats : { only_f16, only_q4 }) {
+                scene capped(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, formats, 5, true, 2.0f);
+                EXPECT_LT(relative_error(capped.run(1), capped.reference()), bound(formats, 2 * n_tokens));
+                scene sunk(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 9, formats, 6, true, 0, true);
+                EXPECT_LT(relative_error(sunk.run(1), sunk.reference()), bound(formats, 2 * n_tokens));
+            }
+        }
+    }
+}
+
+TEST(Attention, KeysFarFromZero) {
+    for (const kernel_table * kernels : tables()) {
+        SCOPED_TRACE(kernels->name);
+        for (const int n_tokens : { 1, 20 }) {
+            scene s(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 19, only_f16, 15, true, 0, false, 20.0f);
+            EXPECT_LT(relative_error(s.run(1), s.reference()), n_tokens > 1 ? word_bound : 1e-4);
+        }
+    }
+}
+
+TEST(Attention, TokensThatSeeNothing) {
+    for (const kernel_table * kernels : tables()) {
+        SCOPED_TRACE(kernels->name);
+        for (const auto & formats : { only_f16, only_q4, mixed }) {
+            for (const int n_tokens : { 2, 20 }) {
+                scene s(*kernels, { { 64, 32 }, 2, 2, n_tokens }, 40, formats, 16, true);
+                s.blind(0, 39);
+                EXPECT_LT(relative_error(s.run(1), s.reference()), bound(formats, 2 * n_tokens));
+                s.blind(0, 40);
+                const std::vector<float> out = s.run(1);
+                for (int i = 0; i < 4 * 64; i++) {
+                    EXPECT_EQ(0.0f, out[i]);
+                }
+            }
         }
     }
 }
@@ -332,7 +379,7 @@ TEST(Attention, TheNumberOfThreadsChangesNothing) {
         for (const int n_tokens : { 1, 3, 130 }) {
             scene s(*kernels, { { 64, 32 }, 3, 3, n_tokens }, 40, mixed, 7, true);
             const std::vector<float> one = s.run(1);
-            for (const int n : { 2, 3, 8 }) {
+            for (int n = 2; n <= 8; n++) {
                 const std::vector<float> many = s.run(n);
                 EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << kernels->name << ", " << n << " threads";
             }

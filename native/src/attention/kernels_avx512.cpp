@@ -2,7 +2,8 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #include "simd_avx512.h"
 
+#include "attend_words_impl.h"
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend, rotate, store, quantize, dequantize, merge, add_mass };
+const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass };
 #endif

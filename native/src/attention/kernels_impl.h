@@ -6,11 +6,15 @@
 
 namespace {
 
+// Many: what attends where rows are more than few_rows.
+template <decltype(kernel_table::attend) Many>
 void attend(const head_shape & shape, page_format format, const page_run & run, const query_rows & rows) {
-    if (format != page_format::f16 && rows.n <= few_rows) {
-        attend_rows_codes(shape, format, run, rows);
-    } else {
+    if (rows.n > few_rows) {
+        Many(shape, format, run, rows);
+    } else if (format == page_format::f16) {
         attend_rows_float(shape, format, run, rows);
+    } else {
+        attend_rows_codes(shape, format, run, rows);
     }
 }
 

@@ -39,6 +39,7 @@ struct simd {
     static vf masked(vf x, uint32_t bits, vf other) { return _mm512_mask_mov_ps(other, (__mmask16) bits, x); }
     static float reduce_add(vf a) { return _mm512_reduce_add_ps(a); }
     static float reduce_max(vf a) { return _mm512_reduce_max_ps(a); }
+    static float reduce_min(vf a) { return _mm512_reduce_min_ps(a); }
 
     static vi izero() { return _mm512_setzero_si512(); }
     static vi load_bytes(const uint8_t * p) { return _mm512_loadu_si512(p); }
@@ -50,6 +51,18 @@ struct simd {
     // Mask bits of each 32-bit lane, from Shift on, as numbers.
     template <int Shift, int Mask>
     static vf lane_field(vi x) { return _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srli_epi32(x, Shift), _mm512_set1_epi32(Mask))); }
+    static vi load_words(const int16_t * p) { return _mm512_loadu_si512(p); }
+    // Rounds pairs of numbers and puts them side by side, a first.
+    static void store_words(int16_t * p, vf a, vf b) {
+        const __m512i high = _mm512_slli_epi32(_mm512_cvtps_epi32(b), 16);
+        _mm512_storeu_si512(p, _mm512_mask_mov_epi16(high, 0x55555555, _mm512_cvtps_epi32(a)));
+    }
+    static void store_i16(int16_t * p, vf x) { _mm256_storeu_si256((__m256i *) p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x))); }
+    // acc[lane] += sum of the products of the lane's 2 words with 2 broadcast ones.
+    static vi dot_words(vi acc, vi words, int32_t two) {
+        __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(words), "v"(_mm512_set1_epi32(two)));
+        return acc;
+    }
     static vf to_float(vi x) { return _mm512_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))); }
     static void store_u8(uint8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x))); }
