@@ -310,39 +310,33 @@ inline void word_values(const word_chunk & c, const int16_t * w, const float * s
     }
 }
 
-// The scores s of one row become weights 2^(score - top) in words w, with a step per span. Returns their sum.
-inline float round_weights(int n_tokens, float * s, float top, int16_t * w, float * step, int step_stride) {
+// The scores of one row and span become weights 2^(score - top) in words w of one step. Returns their sum.
+inline float round_weights(const float * s, float top, int16_t * w, float & step) {
+    constexpr int n = word_span / W;
     const vf m = simd::set1(top);
-    float total = 0;
-    for (int first = 0; first < n_tokens; first += word_span) {
-        const int end = n_tokens - first < word_span ? n_tokens : first + word_span;
-        vf sum = simd::zero();
-        for (int t = first; t < end; t += W) {
-            const vf e = exp2_negative(simd::sub(simd::load(s + t), m));
-            simd::store(s + t, e);
-            sum = simd::add(sum, e);
-        }
-        const float added = simd::reduce_add(sum);
-        total += added;
-        const float per_weight = added * most_word > word_sum - word_span ? (word_sum - word_span) / added : most_word;
-        step[first / word_span * step_stride] = 1 / per_weight;
-        const vf by = simd::set1(per_weight);
-        for (int t = first; t < end; t += W) {
-            simd::store_i16(w + t, simd::mul(simd::load(s + t), by));
-        }
+    vf e[n], sum = simd::zero();
+    for (int i = 0; i < n; i++) {
+        e[i] = exp2_negative(simd::sub(simd::load(s + W * i), m));
+        sum = simd::add(sum, e[i]);
     }
-    return total;
+    const float added = simd::reduce_add(sum);
+    const float by_sum = added * (1 / (word_sum - word_span)), by_top = 1 / most_word;
+    step = by_sum > by_top ? by_sum : by_top;
+    const vf inverse = simd::set1(1 / step);
+    for (int i = 0; i < n; i++) {
+        simd::store_i16(w + W * i, simd::mul(e[i], inverse));
+    }
+    return added;
 }
 
 // Rows [r0, r0 + MR) over one chunk.
 template <int MR>
 void attend_words(const head_shape & shape, const word_chunk & c, const uint64_t * const * visible, const query_rows & rows, int32_t r0) {
     constexpr int tile_tokens = W * simd::tile_vectors;
-    constexpr int spans = word_tokens / word_span;
     alignas(64) int16_t q[MR * max_head_dim];
     alignas(64) float s[MR * word_tokens];
     alignas(64) int16_t w[MR * word_tokens];
-    float step[spans * MR];
+    float step[word_tokens / word_span * MR];
     word_query query[MR];
     float * out = rows.out + (size_t) r0 * c.dim;
     for (int r = 0; r < MR; r++) {
@@ -379,9 +373,13 @@ void attend_words(const head_shape & shape, const word_chunk & c, const uint64_t
         // A row that sees nothing has weights of 0 against any finite maximum.
         const bool sees = highest > minus_infinity;
         const float scale = sees ? exp2_negative(highest - row_max) : 0.0f;
-        rows.sum[r0 + r] += scale * round_weights(c.n_tokens, row, sees ? highest : 0.0f, w + r * word_tokens, step + r, MR);
-        for (int i = 0; i < spans; i++) {
-            step[i * MR + r] *= scale;
+        for (int i = c.n_tokens; i % word_span != 0; i += W) {
+            simd::store(row + i, simd::set1(minus_infinity));
+        }
+        for (int first = 0; first < c.n_tokens; first += word_span) {
+            float & at = step[first / word_span * MR + r];
+            rows.sum[r0 + r] += scale * round_weights(row + first, sees ? highest : 0.0f, w + r * word_tokens + first, at);
+            at *= scale;
         }
     }
     for (int first = 0; first < c.n_tokens; first += word_span) {
