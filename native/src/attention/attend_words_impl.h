@@ -65,15 +65,18 @@ inline void half_ranges(const head_shape & shape, const uint8_t * const * blocks
         vf most = simd::zero();
         for (int p = 0; p < n_pages; p++) {
             const uint16_t * v = half_values(shape, blocks[p]) + d;
-            for (int t = 0; t < shape.page_tokens; t++) {
-                most = simd::max(most, simd::abs(simd::load(v + t * shape.dim)));
+            for (int t = 0; t < shape.page_tokens; t += 2) {
+                const vf a = simd::abs(simd::load(v + t * shape.dim)), b = simd::abs(simd::load(v + (t + 1) * shape.dim));
+                most = simd::max(most, simd::max(a, b));
             }
         }
         simd::store(c.v_step + d, simd::mul(most, simd::set1(1 / word_levels)));
     }
 }
 
-inline void widen_half_keys(const head_shape & shape, const uint8_t * page, int first_token, word_chunk & c) {
+// Here and below: what lies `ahead` bytes from here is the same part of a page of the next chunk, and asked for in step
+// with the work.
+inline void widen_half_keys(const head_shape & shape, const uint8_t * page, int first_token, ptrdiff_t ahead, word_chunk & c) {
     alignas(64) float scale[max_head_dim], offset[max_head_dim];
     for (int32_t d = 0; d < shape.dim; d += W) {
         const vf by = per_step(simd::load(c.k_step + d));
@@ -84,6 +87,7 @@ inline void widen_half_keys(const head_shape & shape, const uint8_t * page, int 
     int16_t * to = c.k + (size_t) first_token * shape.dim;
     for (int block = 0; block < shape.page_tokens / 16; block++) {
         for (int32_t d = 0; d < shape.dim; d += 2, k += 32, to += 32) {
+            simd::prefetch((const uint8_t *) k + ahead);
             for (int t = 0; t < 16; t += W) {
                 simd::store_words(to + 2 * t, simd::fma(simd::load(k + t), simd::set1(scale[d]), simd::set1(offset[d])),
                                   simd::fma(simd::load(k + 16 + t), simd::set1(scale[d + 1]), simd::set1(offset[d + 1])));
@@ -92,12 +96,14 @@ inline void widen_half_keys(const head_shape & shape, const uint8_t * page, int 
     }
 }
 
-inline void widen_half_values(const head_shape & shape, const uint8_t * page, int first_token, word_chunk & c) {
+inline void widen_half_values(const head_shape & shape, const uint8_t * page, int first_token, ptrdiff_t ahead, word_chunk & c) {
     const uint16_t * v = half_values(shape, page);
+    const uint8_t * next = (const uint8_t *) v + ahead;
     for (int32_t d = 0; d < shape.dim; d += W) {
         const vf scale = per_step(simd::load(c.v_step + d));
         int16_t * to = c.v + (size_t) (d - d % 16) * c.n_tokens + (size_t) first_token * 16 + 2 * (d % 16);
-        for (int t = 0; t < shape.page_tokens; t += 2, to += 32) {
+        for (int t = 0; t < shape.page_tokens; t += 2, to += 32, next += 4 * W) {
+            simd::prefetch(next);
             simd::store_words(to, simd::mul(simd::load(v + t * shape.dim + d), scale),
                               simd::mul(simd::load(v + (t + 1) * shape.dim + d), scale));
         }
@@ -143,7 +149,7 @@ inline void widen_words(vi x, const float * least, const float * scale, int16_t 
     simd::store_words(to + 32, one(2, simd::lane_field<16 + Shift, Mask>(x)), one(3, simd::lane_field<24 + Shift, Mask>(x)));
 }
 
-inline void widen_code_keys(const head_shape & shape, const quantized_block & page, int first_token, word_chunk & c) {
+inline void widen_code_keys(const head_shape & shape, const quantized_block & page, int first_token, ptrdiff_t ahead, word_chunk & c) {
     alignas(64) float scale[max_head_dim], least[max_head_dim];
     for (int32_t d = 0; d < shape.dim; d += W) {
         const vf by = per_step(simd::load(c.k_step + d));
@@ -155,6 +161,7 @@ inline void widen_code_keys(const head_shape & shape, const quantized_block & pa
     int16_t * to = c.k + (size_t) first_token * shape.dim;
     for (int block = 0; block < shape.page_tokens / 16; block++) {
         for (int32_t d = 0; d < shape.dim; d += 8, codes += 64, to += 128) {
+            simd::prefetch(codes + ahead);
             for (int t = 0; t < 16; t += W) {
                 const vi x = simd::load_bytes(codes + 4 * t);
                 widen_words<0, 15>(x, least + d, scale + d, to + 2 * t);
@@ -165,7 +172,7 @@ inline void widen_code_keys(const head_shape & shape, const quantized_block & pa
 }
 
 inline void widen_code_values(const head_shape & shape, page_format format, const quantized_block & page, int first_token,
-                              word_chunk & c) {
+                              ptrdiff_t ahead, word_chunk & c) {
     alignas(64) float scale[max_page_tokens], least[max_page_tokens];
     const vf by = per_step(simd::load(c.v_step));
     for (int t = 0; t < shape.page_tokens; t += W) {
@@ -177,6 +184,7 @@ inline void widen_code_values(const head_shape & shape, page_format format, cons
     for (int32_t d = 0; d < shape.dim; d += 16) {
         int16_t * to = c.v + (size_t) d * c.n_tokens + (size_t) first_token * 16;
         for (int t = 0; t < shape.page_tokens; t += step, codes += 64, to += 16 * step) {
+            simd::prefetch(codes + ahead);
             for (int lane = 0; lane < 16; lane += W) {
                 const vi x = simd::load_bytes(codes + 4 * lane);
                 int16_t * at = to + 2 * lane;
@@ -196,14 +204,16 @@ inline void widen_code_values(const head_shape & shape, page_format format, cons
 
 // ---- all pages --------------------------------------------------------------------------------------------------
 
-void widen_chunk(const head_shape & shape, page_format format, const uint8_t * const * blocks, int n_pages, word_chunk & c) {
+void widen_chunk(const head_shape & shape, page_format format, const page_run & run, int first, int n_pages, word_chunk & c) {
+    const uint8_t * const * blocks = run.blocks + first;
+    const auto ahead = [&](int p) { return first + n_pages + p < run.n ? blocks[n_pages + p] - blocks[p] : 0; };
     c.dim = shape.dim;
     c.n_tokens = n_pages * shape.page_tokens;
     if (format == page_format::f16) {
         half_ranges(shape, blocks, n_pages, c);
         for (int p = 0; p < n_pages; p++) {
-            widen_half_keys(shape, blocks[p], p * shape.page_tokens, c);
-            widen_half_values(shape, blocks[p], p * shape.page_tokens, c);
+            widen_half_keys(shape, blocks[p], p * shape.page_tokens, ahead(p), c);
+            widen_half_values(shape, blocks[p], p * shape.page_tokens, ahead(p), c);
         }
         return;
     }
@@ -213,8 +223,8 @@ void widen_chunk(const head_shape & shape, page_format format, const uint8_t * c
     }
     code_ranges(shape, format, pages, n_pages, c);
     for (int p = 0; p < n_pages; p++) {
-        widen_code_keys(shape, pages[p], p * shape.page_tokens, c);
-        widen_code_values(shape, format, pages[p], p * shape.page_tokens, c);
+        widen_code_keys(shape, pages[p], p * shape.page_tokens, ahead(p), c);
+        widen_code_values(shape, format, pages[p], p * shape.page_tokens, ahead(p), c);
     }
 }
 
@@ -399,7 +409,7 @@ void attend_rows_words(const head_shape & shape, page_format format, const page_
     const int pages_per_chunk = word_tokens / shape.page_tokens;
     word_chunk c;
     for (int first = 0; first < run.n; first += pages_per_chunk) {
-        widen_chunk(shape, format, run.blocks + first, run.n - first < pages_per_chunk ? run.n - first : pages_per_chunk, c);
+        widen_chunk(shape, format, run, first, run.n - first < pages_per_chunk ? run.n - first : pages_per_chunk, c);
         for_each_tile(rows.n, [&](auto mr, int32_t r) { attend_words<decltype(mr)::value>(shape, c, run.visible + first, rows, r); });
     }
 }
