@@ -194,7 +194,7 @@ void attend_rows_float(const head_shape & shape, page_format format, const page_
     alignas(64) float wide_k[span_tokens * max_head_dim];
     alignas(64) float wide_v[span_tokens * max_head_dim];
     // Few rows read pages from memory as they are: a page at a time is one stream.
-    const bool stream = format == page_format::f16 && rows.n <= few_rows;
+    const bool stream = format == page_format::f16 && rows.n <= simd::direct_half_rows;
     const int step = stream ? per_page : span_blocks;
     for (int first = 0; first < n_blocks; first += step) {
         const int n = n_blocks - first < step ? n_blocks - first : step;

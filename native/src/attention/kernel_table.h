@@ -6,7 +6,7 @@
 
 namespace llmm {
 
-// Up to so many rows attention is bound by reading the pages, and kernels walk them as they lie in memory.
+// Up to so many rows attention is bound by reading the pages, and kernels walk them as they lie in memory, page by page.
 constexpr int32_t few_rows = 8;
 
 // Kernels treat quantised pages in groups of so many tokens, counted from the start of a run: runs cut at multiples of

@@ -2,8 +2,9 @@
 #if defined(__x86_64__) || defined(_M_X64)
 #include "simd_avx2.h"
 
-#include "attend_words_impl.h"
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::avx2_kernels = { "avx2", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass };
+const llmm::kernel_table llmm::avx2_kernels = {
+    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass
+};
 #endif

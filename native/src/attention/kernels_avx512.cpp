@@ -5,5 +5,7 @@
 #include "attend_words_impl.h"
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::avx512_kernels = { "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass };
+const llmm::kernel_table llmm::avx512_kernels = {
+    "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass
+};
 #endif

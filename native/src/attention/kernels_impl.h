@@ -6,10 +6,12 @@
 
 namespace {
 
-// Many: what attends where rows are more than few_rows.
+static_assert(simd::direct_half_rows >= few_rows && simd::direct_code_rows >= few_rows, "masses of pages are known there only");
+
+// Many: what attends where rows are worth widening pages for.
 template <decltype(kernel_table::attend) Many>
 void attend(const head_shape & shape, page_format format, const page_run & run, const query_rows & rows) {
-    if (rows.n > few_rows) {
+    if (rows.n > (format == page_format::f16 ? simd::direct_half_rows : simd::direct_code_rows)) {
         Many(shape, format, run, rows);
     } else if (format == page_format::f16) {
         attend_rows_float(shape, format, run, rows);

@@ -4,5 +4,7 @@
 
 #include "kernels_impl.h"
 
-const llmm::kernel_table llmm::neon_kernels = { "neon", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass };
+const llmm::kernel_table llmm::neon_kernels = {
+    "neon", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass
+};
 #endif

@@ -15,6 +15,9 @@ struct simd {
     static constexpr int tile_rows = 6;
     static constexpr int tile_vectors = 2;
     static constexpr float least_power = -127.0f;      // ldexp gives 0 there
+    // Up to so many rows read pages as they lie in memory; more are worth widening them for.
+    static constexpr int direct_half_rows = 24;
+    static constexpr int direct_code_rows = 15;
 
     static vf zero() { return _mm256_setzero_ps(); }
     static vf set1(float x) { return _mm256_set1_ps(x); }
@@ -54,7 +57,6 @@ struct simd {
         x = _mm_max_ps(x, _mm_movehl_ps(x, x));
         return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
     }
-    static float reduce_min(vf a) { return -reduce_max(_mm256_xor_ps(a, _mm256_set1_ps(-0.0f))); }
 
     static vi izero() { return _mm256_setzero_si256(); }
     static vi load_bytes(const uint8_t * p) { return _mm256_loadu_si256((const __m256i *) p); }
@@ -72,17 +74,6 @@ struct simd {
     // Mask bits of each 32-bit lane, from Shift on, as numbers.
     template <int Shift, int Mask>
     static vf lane_field(vi x) { return _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(x, Shift), _mm256_set1_epi32(Mask))); }
-    static vi load_words(const int16_t * p) { return _mm256_loadu_si256((const __m256i *) p); }
-    // Rounds pairs of numbers and puts them side by side, a first.
-    static void store_words(int16_t * p, vf a, vf b) {
-        const __m256i high = _mm256_slli_epi32(_mm256_cvtps_epi32(b), 16);
-        _mm256_storeu_si256((__m256i *) p, _mm256_blend_epi16(high, _mm256_cvtps_epi32(a), 0x55));
-    }
-    static void store_i16(int16_t * p, vf x) { _mm_storeu_si128((__m128i *) p, words(x)); }
-    // acc[lane] += sum of the products of the lane's 2 words with 2 broadcast ones.
-    static vi dot_words(vi acc, vi words, int32_t two) {
-        return _mm256_add_epi32(acc, _mm256_madd_epi16(words, _mm256_set1_epi32(two)));
-    }
     static vf to_float(vi x) { return _mm256_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packs_epi16(words(x), _mm_setzero_si128())); }
     static void store_u8(uint8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packus_epi16(words(x), _mm_setzero_si128())); }
