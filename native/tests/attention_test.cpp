@@ -288,11 +288,8 @@ constexpr double integer_bound = 0.05;
 // What rounding everything to 16 bits or less may add; see attend_words_impl.h. Scores here spread over several units.
 constexpr double word_bound = 6e-4;
 
-// Which of them holds depends on the instruction set for up to so many rows of quantised pages.
-constexpr int most_code_rows = 24;
-
 double bound(const std::vector<page_format> & formats, int rows) {
-    return formats == only_f16 ? (rows > few_rows ? word_bound : 1e-5) : rows > most_code_rows ? word_bound : integer_bound;
+    return rows > few_rows ? word_bound : formats == only_f16 ? 1e-5 : integer_bound;
 }
 
 TEST(Attention, F16PagesGiveTheResultOfWhatTheyHold) {

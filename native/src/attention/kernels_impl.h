@@ -6,12 +6,13 @@
 
 namespace {
 
-static_assert(simd::direct_half_rows >= few_rows && simd::direct_code_rows >= few_rows, "masses of pages are known there only");
+static_assert(simd::direct_half_rows >= few_rows, "masses of pages are known there only");
 
-// Many: what attends where rows are worth widening pages for.
+// Many: what attends where rows are worth widening pages for. Codes of quantised pages would be faster as they are for up
+// to about 24 rows, but with the error of 8 bits, which only decoding has reason to accept.
 template <decltype(kernel_table::attend) Many>
 void attend(const head_shape & shape, page_format format, const page_run & run, const query_rows & rows) {
-    if (rows.n > (format == page_format::f16 ? simd::direct_half_rows : simd::direct_code_rows)) {
+    if (rows.n > (format == page_format::f16 ? simd::direct_half_rows : few_rows)) {
         Many(shape, format, run, rows);
     } else if (format == page_format::f16) {
         attend_rows_float(shape, format, run, rows);

@@ -15,9 +15,8 @@ struct simd {
     static constexpr int tile_rows = 6;
     static constexpr int tile_vectors = 2;
     static constexpr float least_power = -127.0f;      // ldexp gives 0 there
-    // Up to so many rows read pages as they lie in memory; more are worth widening them for.
+    // Up to so many rows read f16 pages as they lie in memory; more are worth widening them for.
     static constexpr int direct_half_rows = 24;
-    static constexpr int direct_code_rows = 15;
 
     static vf zero() { return _mm256_setzero_ps(); }
     static vf set1(float x) { return _mm256_set1_ps(x); }

@@ -15,9 +15,8 @@ struct simd {
     static constexpr int tile_rows = 6;          // rows x vectors of a matrix tile that fit the registers
     static constexpr int tile_vectors = 4;
     static constexpr float least_power = -160.0f;      // 2^x is 0 there
-    // Up to so many rows read pages as they lie in memory; more are worth widening them for.
+    // Up to so many rows read f16 pages as they lie in memory; more are worth widening them for.
     static constexpr int direct_half_rows = 15;
-    static constexpr int direct_code_rows = 24;
 
     static vf zero() { return _mm512_setzero_ps(); }
     static vf set1(float x) { return _mm512_set1_ps(x); }

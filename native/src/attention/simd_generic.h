@@ -12,9 +12,8 @@ struct simd {
     static constexpr int tile_rows = 2;
     static constexpr int tile_vectors = 4;
     static constexpr float least_power = -160.0f;      // 2^x is 0 there
-    // Up to so many rows read pages as they lie in memory; more are worth widening them for.
+    // Up to so many rows read f16 pages as they lie in memory; more are worth widening them for.
     static constexpr int direct_half_rows = 8;
-    static constexpr int direct_code_rows = 8;
     struct vf { float at[width]; };
     struct vi { uint8_t at[4 * width]; };
 
