@@ -103,22 +103,46 @@ void rotate_columns(int32_t dim, float * x) {
     }
 }
 
-void rotate(int32_t dim, float * rows, int32_t n) {
-    const int32_t block = dim & -dim;
-    const float norm = 1.0f / __builtin_sqrtf((float) block);
-    for (int32_t r = 0; r < n; r++) {
-        float * x = rows + (size_t) r * dim;
-        for (int32_t half = 1; half < block; half *= 2) {
-            for (int32_t d = 0; d < dim; d += 2 * half) {
-                for (int32_t i = d; i < d + half; i++) {
-                    const float a = x[i], b = x[i + half];
-                    x[i] = a + b;
-                    x[i + half] = a - b;
+// Signs of the Walsh-Hadamard matrix of W x W: (-1)^popcount(i & j) in row i.
+struct walsh_signs {
+    float at[W * W] = {};
+
+    constexpr walsh_signs() {
+        for (int i = 0; i < W; i++) {
+            for (int j = 0; j < W; j++) {
+                int odd = 0;
+                for (int both = i & j; both != 0; both &= both - 1) {
+                    odd ^= 1;
                 }
+                at[i * W + j] = odd ? -1.0f : 1.0f;
             }
         }
-        for (int32_t d = 0; d < dim; d++) {
-            x[d] *= norm;
+    }
+};
+
+// Steps within a vector are one product with a matrix of signs, those between vectors additions: no lanes to exchange.
+void rotate(int32_t dim, float * rows, int32_t n) {
+    alignas(64) static constexpr walsh_signs signs;
+    const int32_t block = dim & -dim;
+    const vf norm = simd::set1(1.0f / __builtin_sqrtf((float) block));
+    for (int32_t r = 0; r < n; r++) {
+        float * x = rows + (size_t) r * dim;
+        for (int32_t d = 0; d < dim; d += W) {
+            vf even = simd::zero(), odd = simd::zero();
+            for (int i = 0; i < W; i += 2) {
+                even = simd::fma(simd::set1(x[d + i]), simd::load(signs.at + i * W), even);
+                odd = simd::fma(simd::set1(x[d + i + 1]), simd::load(signs.at + (i + 1) * W), odd);
+            }
+            simd::store(x + d, simd::mul(simd::add(even, odd), norm));
+        }
+        for (int32_t half = W; half < block; half *= 2) {
+            for (int32_t d = 0; d < dim; d += 2 * half) {
+                for (int32_t i = d; i < d + half; i += W) {
+                    const vf a = simd::load(x + i), b = simd::load(x + i + half);
+                    simd::store(x + i, simd::add(a, b));
+                    simd::store(x + i + half, simd::sub(a, b));
+                }
+            }
         }
     }
 }
