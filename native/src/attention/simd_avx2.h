@@ -58,6 +58,7 @@ struct simd {
     }
 
     static vi izero() { return _mm256_setzero_si256(); }
+    static vi iadd(vi a, vi b) { return _mm256_add_epi32(a, b); }
     static vi load_bytes(const uint8_t * p) { return _mm256_loadu_si256((const __m256i *) p); }
     template <int Shift, int Mask>
     static vi field(vi x) { return _mm256_and_si256(_mm256_srli_epi16(x, Shift), _mm256_set1_epi8(Mask)); }

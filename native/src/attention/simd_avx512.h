@@ -44,6 +44,7 @@ struct simd {
     static float reduce_min(vf a) { return _mm512_reduce_min_ps(a); }
 
     static vi izero() { return _mm512_setzero_si512(); }
+    static vi iadd(vi a, vi b) { return _mm512_add_epi32(a, b); }
     static vi load_bytes(const uint8_t * p) { return _mm512_loadu_si512(p); }
     template <int Shift, int Mask>
     static vi field(vi x) { return _mm512_and_si512(_mm512_srli_epi16(x, Shift), _mm512_set1_epi8(Mask)); }

@@ -55,6 +55,16 @@ struct simd {
     static float reduce_max(vf a) { return std::fmax(std::fmax(a.at[0], a.at[1]), std::fmax(a.at[2], a.at[3])); }
 
     static vi izero() { return {}; }
+    static vi iadd(vi a, vi b) {
+        uint32_t x[width], y[width];
+        std::memcpy(x, a.at, sizeof(x));
+        std::memcpy(y, b.at, sizeof(y));
+        for (int i = 0; i < width; i++) {
+            x[i] += y[i];
+        }
+        std::memcpy(a.at, x, sizeof(x));
+        return a;
+    }
     static vi load_bytes(const uint8_t * p) {
         vi x;
         std::memcpy(x.at, p, sizeof(x.at));

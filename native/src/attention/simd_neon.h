@@ -55,6 +55,7 @@ struct simd {
     static float reduce_max(vf a) { return vmaxvq_f32(a); }
 
     static vi izero() { return vdupq_n_u8(0); }
+    static vi iadd(vi a, vi b) { return vreinterpretq_u8_u32(vaddq_u32(vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b))); }
     static vi load_bytes(const uint8_t * p) { return vld1q_u8(p); }
     template <int Shift, int Mask>
     static vi field(vi x) {

@@ -18,6 +18,22 @@ inline uint64_t visible_bits(const page_run & run, int32_t page_tokens, int firs
     return bits;
 }
 
+// A row's maximum takes in n scores (a multiple of 16). Returns the factor by which what was gathered before shrinks.
+inline float raise_maximum(const float * s, int n, float & row_max, float & row_sum) {
+    vf top = simd::set1(minus_infinity);
+    for (int i = 0; i < n; i += W) {
+        top = simd::max(top, simd::load(s + i));
+    }
+    const float highest = simd::reduce_max(top);
+    if (!(highest > row_max)) {
+        return 1.0f;
+    }
+    const float shrink = exp_negative(row_max - highest);      // 0 for the first
+    row_max = highest;
+    row_sum *= shrink;
+    return shrink;
+}
+
 struct softmax_change {
     float shrink;          // the factor by which what was gathered before shrinks
     float added;           // the sum of the new weights
