@@ -77,7 +77,7 @@ struct simd {
     static vf to_float(vi x) { return _mm256_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packs_epi16(words(x), _mm_setzero_si128())); }
     static void store_u8(uint8_t * p, vf x) { _mm_storel_epi64((__m128i *) p, _mm_packus_epi16(words(x), _mm_setzero_si128())); }
-    static void prefetch(const void * p) { _mm_prefetch((const char *) p, _MM_HINT_T0); }
+    static void prefetch(const void * p) { _mm_prefetch((const char *) p, _MM_HINT_T1); }      // as on AVX-512
 
 private:
     static __m128i words(vf x) {

@@ -69,7 +69,8 @@ struct simd {
     static vf to_float(vi x) { return _mm512_cvtepi32_ps(x); }
     static void store_i8(int8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x))); }
     static void store_u8(uint8_t * p, vf x) { _mm_storeu_si128((__m128i *) p, _mm512_cvtusepi32_epi8(_mm512_cvtps_epi32(x))); }
-    static void prefetch(const void * p) { _mm_prefetch((const char *) p, _MM_HINT_T0); }
+    // Into the second-level cache: the first has too few misses in flight to hide the latency of memory.
+    static void prefetch(const void * p) { _mm_prefetch((const char *) p, _MM_HINT_T1); }
 
 private:
     // The intrinsic, but gcc 12 copies its accumulator back and forth.
