@@ -37,23 +37,24 @@ program "$scratch/bin/cmake" <<'END'
 case "$*" in *"${CMAKE_FAILS:-nothing}"*) echo 'CMake Error: no'; exit 1 ;; esac
 END
 program "$scratch/bin/ctest" <<'END'
-echo "$* TSAN=${TSAN_OPTIONS:-}"
+echo "$* TSAN=${TSAN_OPTIONS:-} ISA=${LLMM_ISA:-}"
 echo '100% tests passed, 0 tests failed out of 8'
 END
 TREE=$tree
 PATH=$scratch/bin:$PATH
 export TREE PATH
-unset LLMM_CTEST_EXCLUDE LLMM_MVN_OPTS TSAN_OPTIONS
+unset LLMM_CTEST_EXCLUDE LLMM_ISA LLMM_MVN_OPTS TSAN_OPTIONS
 last() { printf '%s\n' "$out" | sed -n '$p'; }
 
 try "$tree/ci/test"
 check "a failed Java test fails the whole, even if Maven were content" 1 "native (ctest): 19 passed, 0 failed, 1 skipped" \
     "java (Surefire, Failsafe): 4 passed, 2 failed, 1 skipped" "native (asan): 8 passed" "native (tsan): 8 passed" \
-    "same answers as llama.cpp: 10 passed"
-same "the last line is the sum" "$(last)" "56 passed, 2 failed, 2 skipped"
+    "native (arm64): 8 passed" "same answers as llama.cpp: 10 passed"
+same "the last line is the sum" "$(last)" "64 passed, 2 failed, 2 skipped"
 lacks "reports of a former run are not counted" test -e "$reports/TEST-old.xml"
 check "sanitizers leave out the long tests" 1 "--preset asan -LE long"
 check "a data race ends its test" 1 "TSAN=halt_on_error=1"
+check "the emulator runs the NEON kernels" 1 "--preset qemu-arm64" "ISA=neon"
 
 try "$tree/ci/test" scripts asan
 check "single stages run alone" 0 "scripts: 3 passed" "native (asan): 8 passed"
@@ -77,6 +78,12 @@ check "unequal answers fail" 1 "failed stages: equality"
 same "and are counted" "$(last)" "14 passed, 2 failed, 0 skipped"
 unset EQUALITY_FAILED
 
+program "$tree/ci/setup" <<'END'
+[ "${1:-}" != --arm64 ]
+END
+try "$tree/ci/test" scripts arm64
+check "without an emulator its tests count as skipped" 0 "the NEON kernels are not tested" "native (arm64): 0 passed, 0 failed, 1 skipped"
+same "and the rest goes on" "$(last)" "3 passed, 0 failed, 1 skipped"
 program "$tree/ci/tests/run" </dev/null
 try "$tree/ci/test" scripts
 check "a stage that ran no test is not a success" 1 "no test has run"
