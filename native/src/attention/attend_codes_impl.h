@@ -135,7 +135,7 @@ inline float round_weights(const code_span & span, int32_t page_tokens, const fl
         vf w[max_page_tokens / W], page_sum = simd::zero(), top = simd::zero();
         for (int i = 0; i < page_tokens / W; i++) {
             const int t = p * page_tokens + W * i;
-            const vf e = exp_negative(simd::sub(simd::load(s + t), m));
+            const vf e = exp2_negative(simd::sub(simd::load(s + t), m));
             page_sum = simd::add(page_sum, e);
             minima = simd::fma(e, simd::load(span.v_min + t), minima);
             w[i] = simd::mul(e, simd::load(span.v_scale + t));

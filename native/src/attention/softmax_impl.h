@@ -28,7 +28,7 @@ inline float raise_maximum(const float * s, int n, float & row_max, float & row_
     if (!(highest > row_max)) {
         return 1.0f;
     }
-    const float shrink = exp_negative(row_max - highest);      // 0 for the first
+    const float shrink = exp2_negative(row_max - highest);      // 0 for the first
     row_max = highest;
     row_sum *= shrink;
     return shrink;
