@@ -70,7 +70,8 @@ def output(command):
 
 # Name of a setting that both sides have, and its value on our and on the peer's command line.
 PAGES = {None: [], "f16": ["--max-memory-mb", "4096", "--quantization-enabled", "false"],
-         "q4": ["--max-memory-mb", "4096", "--quantization-enabled", "true"]}
+         "q4": ["--max-memory-mb", "4096", "--quantization-enabled", "true", "--no-probe"],
+         "smallest": ["--max-memory-mb", "4096", "--smallest-tier", "true", "--no-probe"]}
 VARIANTS = {"flash attention off": ("off", "0"), "flash attention on": ("on", "1")}
 
 
@@ -201,7 +202,7 @@ def main():
     parser.add_argument("--gen", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--pairs", type=int)
-    parser.add_argument("--pages", choices=["f16", "q4"])
+    parser.add_argument("--pages", choices=sorted(k for k in PAGES if k))
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--force", action="store_true")
     args = parser.parse_args()
@@ -219,7 +220,7 @@ def main():
         "model": {"file": os.path.basename(args.model), "sha256": sha256(args.model)},
         "commit": args.commit,
         "peer": {"version": args.peer_version, "tree": args.peer_tree},
-        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "start")},
+        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "pages", "start")},
         "results": results,
         "runs": raw,
     }

@@ -6,7 +6,8 @@
 program "$scratch/ours" <<'END'
 echo ours >>"$TURNS"
 case $1 in
-    bench) echo '{"results":[{"test":"pp16","depth":0,"tokens_per_second":[190,200,900]},
+    bench) echo "$*" >"$TURNS.arguments"
+           echo '{"results":[{"test":"pp16","depth":0,"tokens_per_second":[190,200,900]},
                              {"test":"tg4","depth":0,"tokens_per_second":[20,20,20]}]}' ;;
     run) echo answer ;;
 esac
@@ -47,6 +48,11 @@ assert r["runs"]["peer"]["flash attention on"][4][0]["samples_ts"] == [100, 100,
 assert "load" in r["neighbours_before"]' "$scratch/record.json"
 bench --pairs 4
 check "fewer than five pairs are refused" 1 "fewer than 5 pairs"
+bench --pairs 5 --pages smallest
+holds "pages are asked for" grep -q -e '--smallest-tier true --no-probe' "$TURNS.arguments"
+holds "the record has their kind" grep -q '"pages": "smallest"' "$scratch/record.json"
+bench --pairs 5 --pages q5
+check "an unknown kind is refused" 2 "q5"
 bench --start --pairs 5
 check "start to first token" 0 "start to first token" "ms"
 program "$scratch/ours" </dev/null
