@@ -282,8 +282,8 @@ LLMM_API llmm_status llmm_session_new(llmm_model * model, const llmm_session_par
 LLMM_API llmm_status llmm_session_fork(llmm_session * parent, llmm_session ** out);
 
 // Another budget for the pages (kv_budget_bytes; 0 = none), for a system that asks for memory back. With no call running
-// on the session, pages are given up now. Beside a running call it takes effect before its next step; if it cannot be met
-// there, the former one stays in force and the log says so.
+// on the session, pages are given up now. Beside a running call it takes effect before its next step or at its end; if it
+// cannot be met there, the former one stays in force and the log says so.
 // LLMM_ERR_CONTEXT_FULL: what may not be given up needs more; the budget is what it was. LLMM_ERR_NOT_AVAILABLE: the
 // session has no pages. Threads: any.
 LLMM_API llmm_status llmm_session_set_kv_budget(llmm_session * session, uint64_t bytes);

@@ -370,22 +370,23 @@ TEST_P(PagedTiers, TheBudgetCanShrinkAndGrow) {
     const session_ptr stock = open_session(model_, paged(0, false));
     EXPECT_STATUS(LLMM_ERR_NOT_AVAILABLE, llmm_session_set_kv_budget(stock.get(), 1));
 
-    // Beside a running call it waits for the next step.
-    std::atomic<bool> done{ false };
+    // Beside a running call it waits for the next step; a call that begins meanwhile waits for it.
+    const uint64_t room = 2 * before / 3;                                    // for the tokens that follow, too
+    std::atomic<bool> began{ false }, done{ false };
     std::thread other([&] {
         while (!done) {
-            llmm_session_set_kv_budget(s.get(), half);
+            llmm_session_set_kv_budget(s.get(), empty + room);
+            began = true;
             std::this_thread::yield();
         }
     });
-    for (int i = 0; i < 20; i++) {
-        const token_list one = random_tokens(1, 5);
-        const int32_t rc = llmm_session_eval(s.get(), one.data(), 1, nullptr, nullptr);
-        EXPECT_TRUE(rc == LLMM_OK || rc == LLMM_ERR_BUSY) << last_error();
+    for (int i = 0; i < 20 || !began; i++) {
+        eval(s.get(), random_tokens(1, 5));
+        llmm_session_rewind(s.get(), 470);
     }
     done = true;
     other.join();
-    EXPECT_LE(page_bytes(s.get()), before / 2);
+    EXPECT_LE(page_bytes(s.get()), room);
 }
 
 TEST_P(PagedTiers, TheProbeDecidesOnceAndIsKept) {

@@ -155,6 +155,38 @@ TEST_F(RealModel, SmolLmObeysAJsonSchema) {
     EXPECT_EQ(json::boolean, parse_json(g.text())["answer"].kind);
 }
 
+// Decoding reads quantised pages with queries and weights of 8 bits: beside llama.cpp's attention over the same pages.
+TEST_F(RealModel, SmolLmDecodesQuantisedPagesAsLlamaCppWould) {
+    OPEN_OR_SKIP(smollm_file);
+    if (!file_exists(model_path(text_file))) {
+        GTEST_SKIP() << model_path(text_file) << " is absent";
+    }
+    constexpr size_t n_read = 1200, n_scored = 48;
+    const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 10000), true);
+    ASSERT_GE(text.size(), n_read + n_scored);
+    llmm_session_params p;
+    llmm_session_params_init(&p);
+    p.n_batch = 256;
+    p.kv_page_tokens = 32;
+    p.kv_quantize = LLMM_KV_4BIT;
+    const session_ptr ours = open_session(model_.get(), p);
+    eval(ours.get(), token_list(text.begin(), text.begin() + n_read));
+    const std::string file = temp_path("decode-kl");
+    ASSERT_OK(llmm_session_save(ours.get(), file.c_str()));
+    p.kv_exact = 1;
+    const session_ptr exact = open_session(model_.get(), p);
+    ASSERT_OK(llmm_session_load(exact.get(), file.c_str()));
+    double sum = 0;
+    for (size_t i = n_read; i < n_read + n_scored; i++) {
+        eval(ours.get(), { text[i] });
+        eval(exact.get(), { text[i] });
+        sum += divergence(logits(exact), logits(ours));
+    }
+    EXPECT_GT(stats(ours.get()).kv_pages_q4, 30);
+    EXPECT_LT(sum / n_scored, same_prediction);
+    RecordProperty("kl", std::to_string(sum / n_scored));
+}
+
 // A conversation of 30,000 tokens where memory holds a sixth of that: turns of text, of which the last tokens are
 // predicted one by one, and answers. Predictions are compared with those of a session that has just read the end of the
 // conversation.

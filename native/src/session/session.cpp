@@ -92,6 +92,13 @@ session::call::call(session & s) : session_(s) {
     }
 }
 
+// A budget that came during the last step waits for no other.
+session::call::~call() {
+    const std::lock_guard<std::mutex> lock(session_.trim_mutex_);
+    session_.apply_pending_budget();
+    session_.busy_ = false;
+}
+
 session::session(std::shared_ptr<model> owner, const llmm_session_params & params) : owner_(std::move(owner)) {
     in_range(params.n_ctx, 0, max_ctx, "params.n_ctx");
     in_range(params.n_batch, 1, max_batch, "params.n_batch");
@@ -170,6 +177,17 @@ bool session::apply_kv_budget() {
     }
     pages_->budget_bytes = *wanted;
     return true;
+}
+
+// Whoever asked for it is not here to be told, and the call that runs is not at fault.
+void session::apply_pending_budget() noexcept {
+    try {
+        if (!apply_kv_budget()) {
+            log_line(LLMM_LOG_WARN, "keys and values cannot be brought to the budget that was asked for; the former one stays");
+        }
+    } catch (const std::exception & e) {
+        log_line(LLMM_LOG_WARN, std::string("the budget of keys and values stays what it was: ") + e.what());
+    }
 }
 
 // Logits of the history's last token, null if they would have to be computed.
@@ -287,10 +305,7 @@ void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t
     const auto end = (int32_t) history_.size();
     while (n_kv_ < end) {
         throw_if_cancelled();
-        if (!apply_kv_budget()) {
-            // Whoever asked is not here to be told, and the answer is not at fault.
-            log_line(LLMM_LOG_WARN, "keys and values cannot be brought to the budget that was asked for; the former one stays");
-        }
+        apply_pending_budget();
         const int32_t n = std::min(n_batch_, end - n_kv_);
         evaluator_->run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_, n_kv_ + n == end ? outputs::last : outputs::none);
         n_kv_ += n;

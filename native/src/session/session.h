@@ -78,7 +78,7 @@ private:
     class call {
     public:
         explicit call(session & s);
-        ~call() { session_.busy_ = false; }
+        ~call();
 
     private:
         session & session_;
@@ -95,6 +95,7 @@ private:
     bool may_outgrow_context() const { return pages_ && pages_->evict; }
     void check_room(int64_t n_tokens) const;
     bool apply_kv_budget();
+    void apply_pending_budget() noexcept;
     void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);
     int32_t sample_next(sampler & s, float * logprob);
     void throw_if_cancelled();
