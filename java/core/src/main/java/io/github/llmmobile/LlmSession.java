@@ -411,10 +411,10 @@ public final class LlmSession implements AutoCloseable {
     long bytes = (long) megabytes << 20;
     try (NativeHandle.Use use = handle.use()) {
       synchronized (budgetLock) {
-        if (budget == 0 || bytes < budget) {
-          handle.setBudget(bytes);
-          budget = bytes;
-        }
+        // Asked for again even if it is what was asked for last: beside a running call that may have been refused.
+        long lower = budget == 0 ? bytes : Math.min(bytes, budget);
+        handle.setBudget(lower);
+        budget = lower;
       }
     }
   }
