@@ -20,13 +20,6 @@ inline int code_tokens(int32_t dim) {
     return n;
 }
 
-// Four bytes to broadcast. One load each: loads of more are shifted apart in scalar registers.
-inline int32_t four_at(const void * p) {
-    int32_t four;
-    __builtin_memcpy(&four, p, 4);
-    return four;
-}
-
 // Some pages, opened, and what comes after them.
 struct code_span {
     quantized_block pages[most_code_tokens / 16];
@@ -112,8 +105,8 @@ inline void score_codes(int32_t dim, int32_t page_tokens, const uint8_t * k_code
                 const vi x = simd::load_bytes(k_codes + first + 8 * d + 4 * lane);
                 const vi low = simd::field<0, 15>(x), high = simd::field<4, 15>(x);
                 for (int r = 0; r < MR; r++) {
-                    low_sum[r] = simd::dot_signed(low_sum[r], low, four_at(q8 + r * dim + d));
-                    high_sum[r] = simd::dot_signed(high_sum[r], high, four_at(q8 + r * dim + d + 4));
+                    low_sum[r] = simd::dot_signed(low_sum[r], low, four_bytes(q8 + r * dim + d));
+                    high_sum[r] = simd::dot_signed(high_sum[r], high, four_bytes(q8 + r * dim + d + 4));
                 }
             }
             for (int r = 0; r < MR; r++) {
@@ -177,16 +170,16 @@ inline void add_codes(int32_t dim, int32_t page_tokens, page_format format, cons
                 const vi low = simd::field<0, 15>(x), high = simd::field<4, 15>(x);
                 for (int r = 0; r < MR; r++) {
                     const uint8_t * w = w8 + r * most_code_tokens + t;
-                    low_sum[r] = simd::dot_unsigned(low_sum[r], low, four_at(w));
-                    high_sum[r] = simd::dot_unsigned(high_sum[r], high, four_at(w + 4));
+                    low_sum[r] = simd::dot_unsigned(low_sum[r], low, four_bytes(w));
+                    high_sum[r] = simd::dot_unsigned(high_sum[r], high, four_bytes(w + 4));
                 }
             } else {
                 const vi x0 = simd::field<0, 3>(x), x1 = simd::field<2, 3>(x);
                 const vi x2 = simd::field<4, 3>(x), x3 = simd::field<6, 3>(x);
                 for (int r = 0; r < MR; r++) {
                     const uint8_t * w = w8 + r * most_code_tokens + t;
-                    low_sum[r] = simd::dot_unsigned(simd::dot_unsigned(low_sum[r], x0, four_at(w)), x1, four_at(w + 4));
-                    high_sum[r] = simd::dot_unsigned(simd::dot_unsigned(high_sum[r], x2, four_at(w + 8)), x3, four_at(w + 12));
+                    low_sum[r] = simd::dot_unsigned(simd::dot_unsigned(low_sum[r], x0, four_bytes(w)), x1, four_bytes(w + 4));
+                    high_sum[r] = simd::dot_unsigned(simd::dot_unsigned(high_sum[r], x2, four_bytes(w + 8)), x3, four_bytes(w + 12));
                 }
             }
         }
@@ -221,7 +214,7 @@ void attend_codes(const head_shape & shape, page_format format, const code_span 
         }
         float & row_max = rows.max[r0 + r];
         float & row_sum = rows.sum[r0 + r];
-        const float shrink = raise_maximum(row, span.n_tokens, row_max, row_sum);
+        const float shrink = raise_maximum(row_maximum(row, span.n_tokens), row_max, row_sum);
         // A row that has seen nothing yet has weights of 0 against any finite maximum.
         const float against = row_max == minus_infinity ? 0.0f : row_max;
         float sums[most_code_tokens / 16];
@@ -267,16 +260,9 @@ void attend_rows_codes(const head_shape & shape, page_format format, const page_
     code_span span;
     for (int first = 0; first < run.n; first += pages_per_span) {
         open_span(shape, run, first, run.n - first < pages_per_span ? run.n - first : pages_per_span, span);
-        int32_t r = 0;
-        for (; rows.n - r >= 4; r += 4) {
-            attend_codes<4>(shape, format, span, run, first, rows, r);
-        }
-        switch (rows.n - r) {
-            case 3: attend_codes<3>(shape, format, span, run, first, rows, r); break;
-            case 2: attend_codes<2>(shape, format, span, run, first, rows, r); break;
-            case 1: attend_codes<1>(shape, format, span, run, first, rows, r); break;
-            default: break;
-        }
+        for_each_tile<4>(rows.n, [&](auto mr, int32_t r) {
+            attend_codes<decltype(mr)::value>(shape, format, span, run, first, rows, r);
+        });
     }
 }
 

@@ -269,8 +269,7 @@ inline void word_scores(const word_chunk & c, const int16_t * q, const word_quer
             x[v] = simd::load_words(k + (size_t) (W * v / 16) * 16 * c.dim + 16 * d + 2 * (W * v % 16));
         }
         for (int r = 0; r < MR; r++) {
-            int32_t two;
-            __builtin_memcpy(&two, q + r * c.dim + d, 4);
+            const int32_t two = four_bytes(q + r * c.dim + d);
             for (int v = 0; v < NV; v++) {
                 acc[r][v] = simd::dot_words(acc[r][v], x[v], two);
             }
@@ -305,8 +304,7 @@ inline void word_values(const word_chunk & c, const int16_t * w, const float * s
             x[j] = simd::load_words(v[j] + 16 * t);
         }
         for (int r = 0; r < MR; r++) {
-            int32_t two;
-            __builtin_memcpy(&two, w + r * word_tokens + first_token + t, 4);
+            const int32_t two = four_bytes(w + r * word_tokens + first_token + t);
             for (int j = 0; j < NV; j++) {
                 acc[r][j] = simd::dot_words(acc[r][j], x[j], two);
             }
@@ -368,17 +366,11 @@ void attend_words(const head_shape & shape, const word_chunk & c, const uint64_t
                 hide(row + p * shape.page_tokens, shape.page_tokens, visible[p][(r0 + r) / rows.per_token]);
             }
         }
-        vf top = simd::set1(minus_infinity);
-        for (int i = 0; i < c.n_tokens; i += W) {
-            top = simd::max(top, simd::load(row + i));
-        }
         // Weights are taken against the maximum of the chunk, which uses all their levels.
-        const float highest = simd::reduce_max(top);
+        const float highest = row_maximum(row, c.n_tokens);
         float & row_max = rows.max[r0 + r];
-        if (highest > row_max) {
-            const float shrink = exp2_negative(row_max - highest);
-            row_max = highest;
-            rows.sum[r0 + r] *= shrink;
+        const float shrink = raise_maximum(highest, row_max, rows.sum[r0 + r]);
+        if (shrink != 1.0f) {
             scale_row(out + r * c.dim, c.dim, shrink);
         }
         // A row that sees nothing has weights of 0 against any finite maximum.

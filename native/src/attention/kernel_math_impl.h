@@ -64,22 +64,29 @@ struct count {
     static constexpr int value = N;
 };
 
-// Calls f(count<rows of a tile>, first row) until n rows are done.
-template <typename F>
+// Four bytes to broadcast. One load each: loads of more are shifted apart in scalar registers.
+inline int32_t four_bytes(const void * p) {
+    int32_t four;
+    __builtin_memcpy(&four, p, 4);
+    return four;
+}
+
+// Calls f(count<rows of a tile>, first row) until n rows are done, with as many rows as Most where there are so many.
+template <int Most = simd::tile_rows, typename F>
 inline void for_each_tile(int32_t n, F && f) {
     int32_t r = 0;
     const auto go = [&](auto rows) {
         f(rows, r);
         r += decltype(rows)::value;
     };
-    while (n - r >= simd::tile_rows) { go(count<simd::tile_rows>{}); }
-    if constexpr (simd::tile_rows > 4) {
+    while (n - r >= Most) { go(count<Most>{}); }
+    if constexpr (Most > 4) {
         if (n - r >= 4) { go(count<4>{}); }
     }
-    if constexpr (simd::tile_rows > 3) {
+    if constexpr (Most > 3) {
         if (n - r >= 3) { go(count<3>{}); }
     }
-    if constexpr (simd::tile_rows > 2) {
+    if constexpr (Most > 2) {
         if (n - r >= 2) { go(count<2>{}); }
     }
     if (n - r >= 1) { go(count<1>{}); }

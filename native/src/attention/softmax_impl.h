@@ -18,13 +18,17 @@ inline uint64_t visible_bits(const page_run & run, int32_t page_tokens, int firs
     return bits;
 }
 
-// A row's maximum takes in n scores (a multiple of 16). Returns the factor by which what was gathered before shrinks.
-inline float raise_maximum(const float * s, int n, float & row_max, float & row_sum) {
+// The greatest of n scores (a multiple of 16).
+inline float row_maximum(const float * s, int n) {
     vf top = simd::set1(minus_infinity);
     for (int i = 0; i < n; i += W) {
         top = simd::max(top, simd::load(s + i));
     }
-    const float highest = simd::reduce_max(top);
+    return simd::reduce_max(top);
+}
+
+// A row's maximum takes in the greatest of new scores. Returns the factor by which what was gathered before shrinks.
+inline float raise_maximum(float highest, float & row_max, float & row_sum) {
     if (!(highest > row_max)) {
         return 1.0f;
     }
@@ -41,22 +45,14 @@ struct softmax_change {
 
 // n scores (a multiple of 16) of one row become weights and enter maximum and sum.
 inline softmax_change softmax_step(float * s, int n, float & row_max, float & row_sum) {
-    vf top = simd::set1(minus_infinity);
-    for (int i = 0; i < n; i += W) {
-        top = simd::max(top, simd::load(s + i));
-    }
-    const float highest = simd::reduce_max(top);
+    const float highest = row_maximum(s, n);
     if (highest == minus_infinity) {
         for (int i = 0; i < n; i += W) {
             simd::store(s + i, simd::zero());
         }
         return { 1.0f, 0.0f };
     }
-    float shrink = 1.0f;
-    if (highest > row_max) {
-        shrink = exp2_negative(row_max - highest);      // 0 for the first
-        row_max = highest;
-    }
+    const float shrink = raise_maximum(highest, row_max, row_sum);
     const vf m = simd::set1(row_max);
     vf sum = simd::zero();
     for (int i = 0; i < n; i += W) {
@@ -65,7 +61,7 @@ inline softmax_change softmax_step(float * s, int n, float & row_max, float & ro
         sum = simd::add(sum, e);
     }
     const float added = simd::reduce_add(sum);
-    row_sum = row_sum * shrink + added;
+    row_sum += added;
     return { shrink, added };
 }
 

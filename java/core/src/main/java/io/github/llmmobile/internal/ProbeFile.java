@@ -7,12 +7,10 @@ import io.github.llmmobile.internal.loader.CacheFolder;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Locale;
 import java.util.UUID;
 import java.util.function.Supplier;
@@ -141,11 +139,7 @@ public final class ProbeFile {
         out.write(content);
         out.getFD().sync();      // a crash must not leave a whole name with half a content
       }
-      try {
-        Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-      } catch (AtomicMoveNotSupportedException e) {
-        Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING);
-      }
+      CacheFolder.put(temporary, file);
     } finally {
       Files.deleteIfExists(temporary);
     }

@@ -1,7 +1,11 @@
 package io.github.llmmobile.internal.loader;
 
+import java.io.IOException;
+import java.nio.file.AtomicMoveNotSupportedException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.StandardCopyOption;
 import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -48,6 +52,20 @@ public final class CacheFolder {
       home = variable.apply("HOME");
     }
     return isSet(home) ? Optional.of(Paths.get(home, ".cache", "llm-mobile")) : Optional.empty();
+  }
+
+  /**
+   * Gives a finished file its name, in place of a file that has it: whoever reads sees the one or the other, where the
+   * file system can do that.
+   *
+   * @throws IOException if it cannot be moved; the target is what it was
+   */
+  public static void put(Path finished, Path target) throws IOException {
+    try {
+      Files.move(finished, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    } catch (AtomicMoveNotSupportedException e) {
+      Files.move(finished, target, StandardCopyOption.REPLACE_EXISTING);
+    }
   }
 
   private static boolean isSet(@Nullable String value) {

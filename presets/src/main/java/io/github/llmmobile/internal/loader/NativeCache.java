@@ -4,10 +4,8 @@ import java.io.FileNotFoundException;
 import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Map;
 import java.util.UUID;
 import java.util.function.Function;
@@ -87,11 +85,7 @@ final class NativeCache {
       if (!actual.equals(sha256)) {
         throw new IOException(file + " is damaged: its SHA-256 is " + actual + ", the index says " + sha256);
       }
-      try {
-        Files.move(temporary, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-      } catch (AtomicMoveNotSupportedException e) {
-        Files.move(temporary, target, StandardCopyOption.REPLACE_EXISTING);
-      }
+      CacheFolder.put(temporary, target);
     } finally {
       Files.deleteIfExists(temporary);
     }
