@@ -52,7 +52,7 @@ check "a failed Java test fails the whole, even if Maven were content" 1 "native
     "native (arm64): 8 passed" "same answers as llama.cpp: 10 passed"
 same "the last line is the sum" "$(last)" "64 passed, 2 failed, 2 skipped"
 lacks "reports of a former run are not counted" test -e "$reports/TEST-old.xml"
-check "sanitizers leave out the long tests" 1 "--preset asan -LE long"
+check "sanitizers leave out the long tests and those of real models" 1 "--preset asan -LE long|model"
 check "a data race ends its test" 1 "TSAN=halt_on_error=1"
 check "the emulator runs the NEON kernels" 1 "--preset qemu-arm64" "ISA=neon"
 

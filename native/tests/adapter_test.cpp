@@ -10,7 +10,6 @@ namespace llmm_test {
 namespace {
 
 const int32_t n_vocab = tiny_n_vocab();
-constexpr double rounding = 2e-3;
 
 std::string adapter_file(float strength, uint64_t seed = 7, tiny_arch arch = tiny_arch::llama) {
     const std::string path = temp_path("adapter-" + std::to_string(int(arch)) + "-" + std::to_string(strength) + "-" +
@@ -75,7 +74,7 @@ TEST(Adapter, ScaleMultipliesTheEffect) {
     const adapter_ptr strong = open_adapter(shared_llama(), adapter_file(1.0f));
     const adapter_ptr weak   = open_adapter(shared_llama(), adapter_file(0.5f));
     EXPECT_LT(max_difference(logits_with(shared_llama(), {strong.get()}, {1.0f}),
-                             logits_with(shared_llama(), {weak.get()}, {2.0f})), rounding);
+                             logits_with(shared_llama(), {weak.get()}, {2.0f})), rounding());
     EXPECT_GT(max_difference(logits_with(shared_llama(), {strong.get()}, {1.0f}),
                              logits_with(shared_llama(), {weak.get()}, {1.0f})), 0.05);
 }
@@ -86,7 +85,7 @@ TEST(Adapter, SeveralAddUp) {
     const std::vector<float> both = logits_with(shared_llama(), {one.get(), other.get()}, {1.0f, 1.0f});
     EXPECT_GT(max_difference(both, logits_with(shared_llama(), {one.get()}, {1.0f})), 0.05);
     EXPECT_GT(max_difference(both, logits_with(shared_llama(), {other.get()}, {1.0f})), 0.05);
-    EXPECT_LT(max_difference(both, logits_with(shared_llama(), {other.get(), one.get()}, {1.0f, 1.0f})), rounding);
+    EXPECT_LT(max_difference(both, logits_with(shared_llama(), {other.get(), one.get()}, {1.0f, 1.0f})), rounding());
 }
 
 TEST(Adapter, RemovingRestoresTheBaseBitForBit) {
@@ -203,7 +202,7 @@ TEST(Adapter, GivenTwiceIsRefusedOrCountsTwice) {
     const llmm_status status = llmm_session_set_adapters(session.get(), list, scales, 2);
     if (status == LLMM_OK) {
         eval(session.get(), random_tokens(30, 1));
-        EXPECT_LT(max_difference(logits_with(shared_llama(), {adapter.get()}, {1.0f}), logits(session)), rounding);
+        EXPECT_LT(max_difference(logits_with(shared_llama(), {adapter.get()}, {1.0f}), logits(session)), rounding());
     } else {
         EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, status);
     }

@@ -9,7 +9,6 @@ namespace {
 
 const int32_t n_vocab = tiny_n_vocab();
 const char * const greedy = "{\"temperature\":0,\"ignore_eos\":true}";
-constexpr double rounding = 2e-3;
 
 std::vector<float> logits(const session_ptr & session) {
     return logits_of(session.get(), n_vocab);
@@ -59,7 +58,7 @@ TEST(Cancel, CallbackOfEvalRestoresTheHistory) {
             if (model == shared_llama()) {
                 EXPECT_TRUE(same_bits(logits(fresh), logits(session)));
             } else {
-                EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding);
+                EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding());
             }
         }
     }
@@ -80,7 +79,7 @@ TEST(Cancel, LogitsAfterACancelledEvalAreThoseBefore) {
     const std::vector<float> before = logits(session);
     countdown count = {2};
     EXPECT_STATUS(LLMM_ERR_CANCELLED, try_eval(session, random_tokens(100, 2), cancel_after, &count));
-    EXPECT_LT(max_difference(before, logits(session)), rounding);
+    EXPECT_LT(max_difference(before, logits(session)), rounding());
 }
 
 TEST(Cancel, CallbackOfPrefillLeavesTheCommonPrefix) {
@@ -99,7 +98,7 @@ TEST(Cancel, CallbackOfPrefillLeavesTheCommonPrefix) {
     EXPECT_EQ(wanted, history(session.get()));
     const session_ptr fresh = small_steps();
     eval(fresh.get(), wanted);
-    EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding);
+    EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding());
 }
 
 // Cancels from a second thread as soon as the callback has been reached, and holds the callback until that is done.
@@ -336,7 +335,7 @@ TEST(Cancel, AtRandomMomentsNeverDamagesTheSession) {
     ASSERT_OK(try_eval(session, random_tokens(9, 1)));
     const session_ptr fresh = new_session(shared_llama(), o);
     eval(fresh.get(), tokens);
-    EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding);
+    EXPECT_LT(max_difference(logits(fresh), logits(session)), rounding());
 }
 
 // Cause: a cancel between two steps of an embedding left the first steps in the cache, and the next one failed.

@@ -78,6 +78,11 @@ TEST(PerplexityParams, DefaultsAreThoseOfTheHeader) {
     EXPECT_EQ(nullptr, params.progress_data);
 }
 
+// The plain computation takes one step for each token.
+double tolerance() {
+    return sums_in_half() ? 9e-4 : 1e-4;
+}
+
 TEST(Perplexity, EqualsThePlainComputation) {
     for (const tiny_arch arch : {tiny_arch::llama, tiny_arch::gemma3, tiny_arch::mamba}) {
         for (const int32_t window : {32, 33, 100}) {
@@ -85,8 +90,8 @@ TEST(Perplexity, EqualsThePlainComputation) {
             const llmm_perplexity_result result = run(shared_model(arch), tokens, params_of(window));
             const reference expected = compute(shared_model(arch), tokens, window, 3, true);
             EXPECT_EQ(expected.n_scored, result.n_scored);
-            EXPECT_NEAR(1.0, result.perplexity / expected.perplexity, 1e-4);
-            EXPECT_NEAR(1.0, result.stderr_ / expected.error, 1e-3);
+            EXPECT_NEAR(1.0, result.perplexity / expected.perplexity, tolerance());
+            EXPECT_NEAR(1.0, result.stderr_ / expected.error, 10 * tolerance());
             EXPECT_TRUE(std::isnan(result.kl_mean));
             EXPECT_TRUE(std::isnan(result.kl_p99));
             EXPECT_TRUE(std::isnan(result.top1_agreement));
@@ -101,7 +106,7 @@ TEST(Perplexity, BosIsPutInOnlyWhereTheModelWantsIt) {
     const token_list tokens = random_tokens(100, 1);
     const double without = compute(model.get(), tokens, 50, 2, false).perplexity;
     const double with    = compute(model.get(), tokens, 50, 2, true).perplexity;
-    EXPECT_NEAR(1.0, run(model.get(), tokens, params_of(50)).perplexity / without, 1e-4);
+    EXPECT_NEAR(1.0, run(model.get(), tokens, params_of(50)).perplexity / without, tolerance());
     EXPECT_GT(std::fabs(with / without - 1), 1e-3) << "the two can be told apart";
 }
 

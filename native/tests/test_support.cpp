@@ -386,4 +386,12 @@ std::string forced_text(const std::string & text, const std::string & more_optio
     return options + "}";
 }
 
+bool sums_in_half() {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512fp16") != 0;
+#else
+    return false;
+#endif
+}
+
 }  // namespace llmm_test

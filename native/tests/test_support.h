@@ -164,6 +164,13 @@ generation generate(llmm_session * session, llmm_sampler * sampler, const genera
 // Sampler options whose grammar lets out exactly this text and then the end.
 std::string forced_text(const std::string & text, const std::string & more_options = "");
 
+// Whether ggml adds up products of f16 numbers in f16, as it does where the CPU can (AVX512-FP16).
+bool sums_in_half();
+
+// How far the same numbers may be apart on another path (a step of one token instead of many): rounding of f32 sums, or
+// of f16 ones in attention.
+inline double rounding() { return sums_in_half() ? 2e-2 : 2e-3; }
+
 }  // namespace llmm_test
 
 #endif
