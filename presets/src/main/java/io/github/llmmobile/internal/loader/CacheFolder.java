@@ -58,6 +58,8 @@ public final class CacheFolder {
    * Gives a finished file its name, in place of a file that has it: whoever reads sees the one or the other, where the
    * file system can do that.
    *
+   * @param finished the file, complete (required)
+   * @param target its name (required)
    * @throws IOException if it cannot be moved; the target is what it was
    */
   public static void put(Path finished, Path target) throws IOException {
