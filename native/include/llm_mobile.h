@@ -237,6 +237,42 @@ typedef enum llmm_kv_quantize {
     LLMM_KV_SMALLEST = 3        // keys in 4 bits, values in 2
 } llmm_kv_quantize;
 
+// What decides which tokens pruning keeps. All but the first are controls: what attention must do better than.
+typedef enum llmm_prune_policy {
+    LLMM_PRUNE_ATTENTION = 0,   // the attention they get
+    LLMM_PRUNE_RECENCY   = 1,   // their position: the newest stay (StreamingLLM, arXiv 2309.17453)
+    LLMM_PRUNE_RANDOM    = 2
+} llmm_prune_policy;
+
+// Token pruning while decoding, page by page of kv_page_tokens tokens and for each KV head of each layer on its own.
+// Active pages may be read. Pruned ones are in the shadow set: kept with keys and values, not read, and tested every few
+// steps by a step that reads all pages, whose result is that of dense attention; those that matter again come back. Of
+// the active pages a step reads the fewest that hold most of the attention that the last look at them saw. Pinned and
+// recent tokens are always read, and steps of several tokens (prompts) read everything but what was dropped.
+// Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550); docs/pruning.md.
+typedef struct llmm_prune_params {
+    uint32_t struct_size;
+    float    threshold;         // from 0 to 1: the share of a head's attention, by moving average with a memory of peaks,
+                                // that the tokens pruned from it hold together at most. 0 (default): nothing is pruned
+                                // and no step is another than without pruning; a larger one prunes at least as much.
+                                // 0.01 suits contexts of 1,000 to 8,000 tokens
+    float    keep_ratio;        // from 0 to 1: share of all tokens that stays active, on average over layers and heads.
+                                // 1 (default): the threshold decides; less takes its place
+    int32_t  max_active_tokens; // the same as a number of tokens; 0 (default): any number
+    int32_t  max_shadow_tokens; // tokens the shadow set holds, on average over layers and heads; what does not fit is
+                                // dropped for good, the least important first. -1 (default): all, 0: none
+    float    select_mass;       // from 0 to 1: share of a head's attention that a step reads at least, by estimate;
+                                // default 0.97. 1: all active pages are read
+    int32_t  test_interval;     // steps from one test of the shadow set to the next, at least 1; default 16. A prompt or
+                                // an unexpected token brings the next test forward
+    int32_t  select_interval;   // steps from one look at the active pages to the next, at least 1; default 4
+    int32_t  min_tokens;        // in shorter contexts nothing is pruned; default 1024
+    int32_t  policy;            // llmm_prune_policy; default LLMM_PRUNE_ATTENTION
+    int32_t  record;            // 0 (default); 1: llmm_session_prune_events tells what was pruned and recalled
+} llmm_prune_params;
+
+LLMM_API void llmm_prune_params_init(llmm_prune_params * params);
+
 typedef struct llmm_session_params {
     uint32_t struct_size;
     int32_t  n_ctx;             // tokens the session can hold; 0 (default): the smaller of 4096 and what the model
@@ -268,6 +304,7 @@ typedef struct llmm_session_params {
     const char * kv_spill_dir;  // NULL (default): none. Else a directory, made if it is missing: pages that do not fit
                                 // the budget go to a file there, which is removed with the session. They take part in
                                 // attention as before and are read at each step. Path as in llmm_model_open
+    const llmm_prune_params * prune;    // NULL (default): nothing is pruned. Needs pages; kv_exact reads all all the same
 } llmm_session_params;
 
 LLMM_API void llmm_session_params_init(llmm_session_params * params);
@@ -287,6 +324,41 @@ LLMM_API llmm_status llmm_session_fork(llmm_session * parent, llmm_session ** ou
 // LLMM_ERR_CONTEXT_FULL: what may not be given up needs more; the budget is what it was. LLMM_ERR_NOT_AVAILABLE: the
 // session has no pages. Threads: any.
 LLMM_API llmm_status llmm_session_set_kv_budget(llmm_session * session, uint64_t bytes);
+
+// Other settings of token pruning; NULL for none, which makes all of the shadow set active. What was dropped stays so.
+// LLMM_ERR_NOT_AVAILABLE: the session has no pages.
+LLMM_API llmm_status llmm_session_set_pruning(llmm_session * session, const llmm_prune_params * params);
+
+typedef enum llmm_prune_event_kind {
+    LLMM_PRUNE_PRUNED   = 0,    // became shadow for most heads
+    LLMM_PRUNE_RECALLED = 1,    // became active for most heads
+    LLMM_PRUNE_DROPPED  = 2     // was dropped by most heads
+} llmm_prune_event_kind;
+
+// A page that changed between being active for most heads of all layers and not.
+typedef struct llmm_prune_event {
+    int32_t position;           // of the token that was evaluated
+    int32_t first_pos;          // of the page's tokens
+    int32_t last_pos;
+    int32_t kind;               // llmm_prune_event_kind
+    float   active_share;       // of heads, after it
+} llmm_prune_event;
+
+// Events since the last call, an array of llmm_prune_event; at most 65,536 wait. Empty without llmm_prune_params.record.
+LLMM_API llmm_status llmm_session_prune_events(llmm_session * session, llmm_buffer ** out);
+
+// What pruning knows of a page.
+typedef struct llmm_prune_page {
+    int32_t first_pos;          // of its tokens
+    int32_t last_pos;
+    float   importance;         // moving average of the share of attention that falls on it, mean over layers and heads
+    float   active_share;       // of heads for which it is active
+    float   dropped_share;      // of heads that have dropped it
+} llmm_prune_page;
+
+// All pages in memory or in the spill file, in the order of their tokens, an array of llmm_prune_page.
+// LLMM_ERR_NOT_AVAILABLE: the session has no pages.
+LLMM_API llmm_status llmm_session_prune_pages(llmm_session * session, llmm_buffer ** out);
 
 typedef struct llmm_kv_probe_result {
     uint32_t struct_size;
@@ -423,6 +495,9 @@ typedef struct llmm_perplexity_params {
     uint32_t         struct_size;
     int32_t          n_ctx;           // window in tokens; 0 (default): the session's context
     int32_t          n_chunks;        // windows to score; -1 (default): all that fit
+    int32_t          n_decode;        // 0 (default): windows are read in batches and their second half is scored. Else
+                                      // that many last tokens of each window are evaluated one by one, as when
+                                      // generating, and scored
     const char *     save_path;       // NULL (default); else the log-probabilities of every scored token go there
     const char *     against_path;    // NULL (default); else compare with such a file
     llmm_progress_cb progress;        // NULL (default); called after each step
@@ -495,6 +570,20 @@ typedef struct llmm_stats {
     int64_t  kv_spill_us;             // writing to the spill file
     int64_t  kv_read_us;              // reading from it, all threads
     int64_t  kv_read_bytes;
+    // Token pruning; 0 without. Tokens are means over layers and KV heads. Active, shadow and dropped ones together are the
+    // tokens in the cache.
+    double   prune_active_tokens;
+    double   prune_shadow_tokens;
+    double   prune_dropped_tokens;
+    double   prune_pruned_tokens;     // left the active set so far; one that returned and left again counts twice
+    double   prune_recalled_tokens;   // returned so far
+    double   prune_read_tokens;       // read by an average step
+    double   prune_omitted_mass;      // share of attention that a step would have left out, measured at each test: mean
+    double   prune_omitted_most;      // and the most of a test
+    int64_t  prune_steps;             // decoded with pruning in force
+    int64_t  prune_tests;             // of those: that read everything
+    int64_t  prune_looks;             // and the active pages
+    int64_t  prune_us;                // time spent deciding
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);

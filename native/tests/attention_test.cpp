@@ -200,7 +200,7 @@ public:
         }
         attend_job job = { shape_, q_.data(), (ptrdiff_t) shape_.n_heads() * shape_.head.dim, shape_.head.dim, scale(), soft_cap_,
                            sinks_.empty() ? nullptr : sinks_.data(), views_.data(), strides, visible_.data(),
-                           (int32_t) views_.size(), out.data(), scratch.data(), page_mass ? page_mass->data() : nullptr,
+                           (int32_t) views_.size(), chosen_.empty() ? nullptr : chosen_.data(), out.data(), scratch.data(), page_mass ? page_mass->data() : nullptr,
                            mass_scratch.data(), this, staging.get() };
         attend_progress progress;
         progress.reset();
@@ -276,6 +276,7 @@ private:
     float soft_cap_;
     std::mt19937 random_;
     std::vector<block_ptr> slabs_;
+    std::vector<page_list> chosen_;                        // [KV heads], or empty
     std::vector<page_view> views_;
     std::vector<std::vector<uint64_t>> words_;
     std::vector<const uint64_t *> visible_;

@@ -11,7 +11,29 @@ span<const int32_t> take_tokens(const int32_t * tokens, int32_t n) {
     return { tokens, (size_t) n };
 }
 
+prune_settings take_pruning(const llmm_prune_params * params, const char * name) {
+    return checked_pruning(take_params(params, llmm_prune_params_init, name), name);
+}
+
 }  // namespace
+
+void llmm_prune_params_init(llmm_prune_params * params) {
+    if (params) {
+        const prune_settings s;
+        *params = {};
+        params->struct_size = sizeof(*params);
+        params->threshold = s.threshold;
+        params->keep_ratio = s.keep_ratio;
+        params->max_active_tokens = s.max_active;
+        params->max_shadow_tokens = s.max_shadow;
+        params->select_mass = s.select_mass;
+        params->test_interval = s.test_interval;
+        params->select_interval = s.select_interval;
+        params->min_tokens = s.min_tokens;
+        params->policy = (int32_t) s.policy;
+        params->record = s.record;
+    }
+}
 
 void llmm_session_params_init(llmm_session_params * params) {
     if (params) {
@@ -35,7 +57,7 @@ llmm_status llmm_session_new(llmm_model * m, const llmm_session_params * params,
         if (p.kv_spill_dir) {
             take_path(p.kv_spill_dir, "params.kv_spill_dir");
         }
-        *out = new llmm_session{ { m->impl, p } };
+        *out = new llmm_session{ { m->impl, p, p.prune ? take_pruning(p.prune, "params.prune") : prune_settings{} } };
     });
 }
 
@@ -59,6 +81,29 @@ llmm_status llmm_session_set_kv_budget(llmm_session * s, uint64_t bytes) {
     return guard([&] {
         require(s, "session");
         s->impl.set_kv_budget(bytes);
+    });
+}
+
+llmm_status llmm_session_set_pruning(llmm_session * s, const llmm_prune_params * params) {
+    return guard([&] {
+        require(s, "session");
+        s->impl.set_pruning(params ? take_pruning(params, "params") : prune_settings{});
+    });
+}
+
+llmm_status llmm_session_prune_events(llmm_session * s, llmm_buffer ** out) {
+    return guard([&] {
+        require(s, "session");
+        require(out, "out");
+        *out = new_buffer(bytes_of(s->impl.prune_events()));
+    });
+}
+
+llmm_status llmm_session_prune_pages(llmm_session * s, llmm_buffer ** out) {
+    return guard([&] {
+        require(s, "session");
+        require(out, "out");
+        *out = new_buffer(bytes_of(s->impl.prune_pages()));
     });
 }
 

@@ -26,11 +26,24 @@ int32_t most_chunks(const attend_shape & s) {
     return tiles < max_chunked_tiles ? ceil_div(wanted_units, tiles) : 1;
 }
 
+page_list pages_of(const attend_job & job, int32_t head) {
+    return job.chosen ? job.chosen[head] : page_list{ nullptr, job.n_pages };
+}
+
+int32_t longest_list(const attend_job & job) {
+    int32_t most = 0;
+    for (int32_t h = 0; h < job.shape.n_heads_kv; h++) {
+        most = std::max(most, pages_of(job, h).n);
+    }
+    return most;
+}
+
 class unit {
 public:
     unit(const kernel_table & kernels, const attend_job & job, const attend_grid & grid, int32_t head, int32_t tile, int32_t chunk,
          uint8_t * staging)
-        : kernels_(kernels), job_(job), grid_(grid), staging_(staging), head_(head), chunk_(chunk), first_token_(tile * grid.tile_tokens),
+        : kernels_(kernels), job_(job), grid_(grid), staging_(staging), pages_(pages_of(job, head)), head_(head), chunk_(chunk),
+          first_token_(tile * grid.tile_tokens),
           n_tokens_(std::min(grid.tile_tokens, job.shape.n_tokens - first_token_)), n_rows_(n_tokens_ * job.shape.group) {}
 
     void run() {
@@ -40,7 +53,7 @@ public:
         std::fill(sum_, sum_ + n_rows_, 0.0f);
         std::fill(out_, out_ + (size_t) n_rows_ * dim, 0.0f);
         if (wants_mass()) {
-            const int32_t begin = chunk_ * grid_.chunk_pages, end = end_page();
+            const int32_t end = end_page(), begin = std::min(chunk_ * grid_.chunk_pages, end);
             for (int32_t r = 0; r < n_rows_; r++) {          // pages that no row sees are not written
                 std::fill(page_sum() + (ptrdiff_t) r * job_.n_pages + begin, page_sum() + (ptrdiff_t) r * job_.n_pages + end, 0.0f);
                 std::fill(page_max() + (ptrdiff_t) r * job_.n_pages + begin, page_max() + (ptrdiff_t) r * job_.n_pages + end, -INFINITY);
@@ -111,7 +124,8 @@ private:
             kernels_.attend(shape, format, run, rows);
             n = n_fetched = 0;
         };
-        for (int32_t p = chunk_ * grid_.chunk_pages; p < end_page(); p++) {
+        for (int32_t i = chunk_ * grid_.chunk_pages; i < end_page(); i++) {
+            const int32_t p = pages_.index ? pages_.index[i] : i;
             const page_view & page = job_.pages[p];
             if (page.format != format) {
                 continue;
@@ -123,7 +137,7 @@ private:
                 fetched[n_fetched++] = p;
             }
             visible[n] = job_.visible[p] ? job_.visible[p] + first_token_ : nullptr;
-            index[n] = p;
+            index[n] = i;
             // Staging holds one chunk. Cuts at its end do not change the result.
             if (++n == batch_pages || (n_fetched > 0 && n % chunk == 0)) {
                 flush();
@@ -142,7 +156,7 @@ private:
                 std::fill(mass, mass + job_.n_pages, 0.0f);
             }
             const ptrdiff_t at = (ptrdiff_t) r * job_.n_pages;
-            kernels_.add_mass(page_sum() + at, page_max() + at, job_.n_pages, total, mass);
+            kernels_.add_mass(page_sum() + at, page_max() + at, pages_.n, total, mass);
         }
     }
 
@@ -150,7 +164,7 @@ private:
     // [rows][pages] each, of this head: there is one tile.
     float * page_sum() const { return job_.mass_scratch + (size_t) 2 * head_ * n_rows_ * job_.n_pages; }
     float * page_max() const { return page_sum() + (size_t) n_rows_ * job_.n_pages; }
-    int32_t end_page() const { return std::min(job_.n_pages, (chunk_ + 1) * grid_.chunk_pages); }
+    int32_t end_page() const { return std::min(pages_.n, (chunk_ + 1) * grid_.chunk_pages); }
     int32_t query_head(int32_t r) const { return head_ * job_.shape.group + r % job_.shape.group; }
     int32_t token(int32_t r) const { return first_token_ + r / job_.shape.group; }
     size_t row_index(int32_t r) const { return (size_t) token(r) * job_.shape.n_heads() + query_head(r); }
@@ -166,6 +180,7 @@ private:
     const attend_job & job_;
     const attend_grid & grid_;
     uint8_t * const staging_;
+    const page_list pages_;                   // of this head
     const int32_t head_, chunk_, first_token_, n_tokens_, n_rows_;
     alignas(64) float q_[tile_floats];
     alignas(64) float out_[tile_floats];
@@ -213,7 +228,7 @@ void attend_progress::reset() {
 }
 
 void attend(const kernel_table & kernels, const attend_job & job, attend_progress & progress, int32_t thread) {
-    const attend_grid grid = make_grid(job.shape, job.n_pages);
+    const attend_grid grid = make_grid(job.shape, longest_list(job));
     const int32_t n_tiles = job.shape.n_heads_kv * grid.n_tiles;
     const int32_t n_units = n_tiles * grid.n_chunks;
     uint8_t * staging = job.source ? job.staging + thread * staging_bytes(job.shape.head) : nullptr;

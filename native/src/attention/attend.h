@@ -27,6 +27,12 @@ public:
     virtual void fetch(int32_t head, const int32_t * pages, int32_t n, uint8_t * to) = 0;
 };
 
+// Some of a job's pages: indices into attend_job::pages, ascending.
+struct page_list {
+    const int32_t * index;                  // null: the first n
+    int32_t n;
+};
+
 // Bytes from the block of one KV head to that of the next, by format.
 using head_strides = std::array<size_t, page_formats>;
 
@@ -74,11 +80,13 @@ struct attend_job {
     head_strides strides;
     const uint64_t * const * visible;       // [n_pages], as page_run::visible
     int32_t n_pages;
+    const page_list * chosen;               // null: every KV head attends to all pages; else [KV heads], those it attends to
     float * out;                            // [n_tokens][heads][dim]
     float * scratch;                        // attend_scratch_floats
 
     // Null, or [KV heads][n_pages], overwritten if has_page_mass(shape): the share of softmax that falls on the page,
-    // summed over tokens and query heads of the group. Over all pages that is tokens * group, less what sinks take.
+    // summed over tokens and query heads of the group. Over all pages that is tokens * group, less what sinks take. Of
+    // chosen pages: in the order of the list, at the front of the head's row.
     float * page_mass;
     float * mass_scratch;                   // mass_scratch_floats; unused without page_mass
 

@@ -68,6 +68,9 @@ struct kernel_table {
 
     // mass[i] += the share of page i in the total of a row, from its query_rows::page_sum and page_max.
     void (*add_mass)(const float * page_sum, const float * page_max, int32_t n_pages, softmax_total total, float * mass);
+
+    // Entropy in nats of the distribution whose logits are scores.
+    float (*entropy)(const float * scores, int32_t n);
 };
 
 // Floats of one row's partial result.

@@ -5,6 +5,6 @@
 #include "kernels_impl.h"
 
 const llmm::kernel_table llmm::avx2_kernels = {
-    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass
+    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy
 };
 #endif

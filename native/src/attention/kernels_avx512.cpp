@@ -6,6 +6,6 @@
 #include "kernels_impl.h"
 
 const llmm::kernel_table llmm::avx512_kernels = {
-    "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass
+    "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass, entropy
 };
 #endif

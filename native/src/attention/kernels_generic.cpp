@@ -4,5 +4,5 @@
 #include "kernels_impl.h"
 
 const llmm::kernel_table llmm::generic_kernels = {
-    "generic", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass
+    "generic", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy
 };

@@ -63,4 +63,29 @@ void add_mass(const float * page_sum, const float * page_max, int32_t n_pages, s
     }
 }
 
+// With y the scores in base 2, less the greatest: log(sum 2^y) - log 2 * sum(y 2^y) / sum 2^y.
+float entropy(const float * scores, int32_t n) {
+    constexpr float log_2 = 0.693147181f, log2_e = 1.44269504f;
+    const int32_t whole = n / W * W;
+    float top = row_maximum(scores, whole);
+    for (int32_t i = whole; i < n; i++) {
+        top = scores[i] > top ? scores[i] : top;
+    }
+    const vf against = simd::set1(top), base = simd::set1(log2_e), least = simd::set1(simd::least_power);
+    vf z = simd::zero(), s = simd::zero();
+    for (int32_t i = 0; i < whole; i += W) {
+        const vf y = simd::max(simd::mul(simd::sub(simd::load(scores + i), against), base), least);
+        const vf e = exp2_negative(y);
+        z = simd::add(z, e);
+        s = simd::fma(y, e, s);
+    }
+    float total = simd::reduce_add(z), weighted = simd::reduce_add(s);
+    for (int32_t i = whole; i < n; i++) {
+        const float y = (scores[i] - top) * log2_e, e = exp2_negative(y);
+        total += e;
+        weighted += e > 0 ? y * e : 0.0f;
+    }
+    return __builtin_logf(total) - log_2 * weighted / total;
+}
+
 }  // namespace

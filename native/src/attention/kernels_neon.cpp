@@ -5,6 +5,6 @@
 #include "kernels_impl.h"
 
 const llmm::kernel_table llmm::neon_kernels = {
-    "neon", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass
+    "neon", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy
 };
 #endif

@@ -72,11 +72,15 @@ int32_t page_store::evict_one(const std::vector<int32_t> & keep) {
         }
     }
     if (found >= 0) {
-        release(found);
-        evicted_.push_back(found);
-        counters_.evictions++;
+        evict(found);
     }
     return found;
+}
+
+void page_store::evict(int32_t page) {
+    release(page);
+    evicted_.push_back(page);
+    counters_.evictions++;
 }
 
 // One step towards less memory; false if there is none.

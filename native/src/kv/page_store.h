@@ -11,6 +11,8 @@
 #include "page_pool.h"
 #include "spill_file.h"
 
+#include "pruning/prune_settings.h"
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -39,6 +41,7 @@ struct kv_settings {
     int32_t pinned_tokens = 16;            // first tokens (attention sinks, a system prompt): the same
     std::string spill_dir;                 // empty: no spill file
     int32_t n_threads = 1;                 // that may read spilled pages at a time
+    prune_settings prune;
 };
 
 struct kv_counters {
@@ -127,11 +130,18 @@ public:
 
     // Pages evicted since the last call; their tokens are the caller's to forget.
     std::vector<int32_t> take_evicted() { return std::exchange(evicted_, {}); }
+    void evict(int32_t page);
     // Evicts the page of least importance among those that may go; -1 if there is none.
     int32_t evict_one(const std::vector<int32_t> & keep);
 
     // False: what may not be given up needs more; the budget is what it was.
     bool set_budget(uint64_t bytes);
+
+    // Neither pinned nor recent, and complete: not read like the others by habit.
+    bool is_prunable(int32_t page) const { return infos_[page].n_used == shape_.page_tokens && is_aged(page); }
+    int32_t n_used(int32_t page) const { return infos_[page].n_used; }
+    int32_t first_pos(int32_t page) const { return infos_[page].first_pos; }
+    int32_t last_pos(int32_t page) const { return infos_[page].last_pos; }
 
     // Takes in the shares of attention that pages got in a step, [n_pages]; in sum 1.
     void observe(const std::vector<float> & shares);

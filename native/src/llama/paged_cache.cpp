@@ -37,6 +37,14 @@ int32_t n_paged_layers(const kv_cache_request & r) {
     return n;
 }
 
+int32_t n_pages(const kv_cache_request & r, const kv_settings & settings) {
+    return (int32_t) ((r.kv_size + settings.page_tokens - 1) / settings.page_tokens);
+}
+
+uint64_t pruner_bytes(const kv_cache_request & r, const kv_settings & settings) {
+    return pruner::table_bytes(n_paged_layers(r), (int32_t) r.hparams.n_head_kv(first_paged_layer(r)), n_pages(r, settings));
+}
+
 }  // namespace
 
 // ---- construction -----------------------------------------------------------------------------------------------
@@ -82,8 +90,8 @@ paged_cache::paged_cache(const kv_cache_request & r, const kv_settings & setting
     : llama_kv_cache(r.model, r.hparams, r.type_k, r.type_v, r.v_trans, r.offload, r.unified, r.kv_size, r.n_seq_max, r.n_pad,
                      r.n_swa, r.swa_type, nullptr, [](int32_t) { return false; }, nullptr, nullptr),
       store_(settings, (int32_t) r.hparams.n_embd_head_k(first_paged_layer(r)), (int32_t) r.hparams.n_head_kv(first_paged_layer(r)),
-             n_paged_layers(r), (int32_t) ((r.kv_size + settings.page_tokens - 1) / settings.page_tokens), cell_bytes * r.kv_size),
-      kernels_(kernels()) {
+             n_paged_layers(r), n_pages(r, settings), cell_bytes * r.kv_size + pruner_bytes(r, settings)),
+      pruner_(settings.prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), kernels_(kernels()) {
     const float cap = r.hparams.attn_soft_cap ? r.hparams.f_attn_logit_softcapping : 0.0f;
     int32_t index = 0;
     for (uint32_t il = 0; il < r.hparams.n_layer_all; il++) {
@@ -108,6 +116,9 @@ void paged_cache::describe_page(int32_t page) {
             n++;
         }
     }
+    if (n < store_.n_used(page)) {
+        pruner_.forget(page);                // what it learned was about other tokens
+    }
     store_.describe(page, n, first, last);
 }
 
@@ -118,12 +129,16 @@ void paged_cache::describe_all() {
 }
 
 void paged_cache::clear(bool data) {
+    page_mass_.clear();
     llama_kv_cache::clear(data);
+    pruner_.forget_all();
     describe_all();
     store_.set_pinned_shift(0);
 }
 
 bool paged_cache::seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) {
+    absorb_masses();
+    pruner_.expect_change();
     const bool done = llama_kv_cache::seq_rm(seq_id, p0, p1);
     describe_all();
     if (v_cells[0].get_used() == 0) {
@@ -284,9 +299,19 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
         }
     }
 
+    plan_facts_.clear();
+    for (const int32_t p : plan_pages_) {
+        plan_facts_.push_back({ p, store_.n_used(p), store_.first_pos(p), store_.last_pos(p), !store_.is_prunable(p) });
+    }
+    pruner_.plan(plan_facts_, least, (int32_t) n_tokens);
+    plan_masses((int32_t) n_tokens);
+}
+
+// Whether this step tells what its attention fell on, and the memory for it.
+void paged_cache::plan_masses(int32_t n_tokens) {
     // Layers may have groups of their own, but what decides is whether this is a step of few tokens.
-    attend_shape shape = { store_.shape(), store_.n_heads_kv(), 1, (int32_t) n_tokens };
-    bool observed = store_.settings().evict && !store_.settings().exact;
+    attend_shape shape = { store_.shape(), store_.n_heads_kv(), 1, n_tokens };
+    bool observed = (pruner_.wants_mass() || (store_.settings().evict && !pruner_.settings().prunes())) && !store_.settings().exact;
     size_t scratch = 0;
     for (const layer_nodes & layer : layers_) {
         if (layer.index >= 0) {
@@ -295,7 +320,7 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
             scratch = std::max(scratch, mass_scratch_floats(shape, (int32_t) plan_pages_.size()));
         }
     }
-    page_mass_.assign(observed ? n_layers * mass_floats() : 0, 0.0f);
+    page_mass_.assign(observed ? (size_t) store_.n_layers() * mass_floats() : 0, 0.0f);
     mass_scratch_.resize(observed ? scratch : 0);
 }
 
@@ -305,20 +330,45 @@ void paged_cache::absorb_masses() {
         return;
     }
     std::vector<float> shares((size_t) store_.n_pages(), 0.0f);
-    const size_t n = plan_pages_.size();
-    double total = 0;
-    for (size_t i = 0; i < page_mass_.size(); i++) {
-        shares[(size_t) plan_pages_[i % n]] += page_mass_[i];
-        total += page_mass_[i];
+    if (pruner_.wants_mass()) {
+        if (pruner_.absorb(page_mass_.data())) {
+            for (size_t i = 0; store_.settings().evict && i < plan_pages_.size(); i++) {
+                shares[(size_t) plan_pages_[i]] = pruner_.describe(plan_pages_[i]).importance;
+            }
+            store_.observe(shares);
+            for (const int32_t page : pruner_.all_dropped()) {
+                store_.evict(page);
+            }
+            forget_evicted();
+        }
+    } else {
+        const size_t n = plan_pages_.size();
+        double total = 0;
+        for (size_t i = 0; i < page_mass_.size(); i++) {
+            shares[(size_t) plan_pages_[i % n]] += page_mass_[i];
+            total += page_mass_[i];
+        }
+        for (float & s : shares) {
+            s = total > 0 ? (float) (s / total) : 0.0f;
+        }
+        store_.observe(shares);
     }
-    for (float & s : shares) {
-        s = total > 0 ? (float) (s / total) : 0.0f;
-    }
-    store_.observe(shares);
     page_mass_.clear();
 }
 
-llama_pos paged_cache::take_damage() {
+std::vector<prune_page> paged_cache::prune_pages() const {
+    std::vector<prune_page> list;
+    for (int32_t p = 0; p < store_.n_pages(); p++) {
+        if (store_.n_used(p) > 0) {
+            list.push_back({ store_.first_pos(p), store_.last_pos(p), pruner_.describe(p) });
+        }
+    }
+    std::sort(list.begin(), list.end(), [](const auto & a, const auto & b) { return a.first_pos < b.first_pos; });
+    return list;
+}
+
+llama_pos paged_cache::finish_step() {
+    absorb_masses();
     const int32_t page = store_.take_damaged();
     if (page < 0) {
         return -1;

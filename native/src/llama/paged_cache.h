@@ -10,6 +10,7 @@
 #include "llmm-hooks.h"
 
 #include "kv/page_store.h"
+#include "pruning/pruner.h"
 
 #include "llama-cparams.h"
 
@@ -34,13 +35,18 @@ public:
 
     page_store & store() { return store_; }
     const page_store & store() const { return store_; }
+    pruner & pruning() { return pruner_; }
+    const pruner & pruning() const { return pruner_; }
     int32_t n_cached_tokens() const { return (int32_t) v_cells[0].get_used(); }
 
     // Becomes what another cache of the same model and settings is; this one is empty. False: memory does not suffice.
     bool share_from(const paged_cache & other);
 
-    // If spilled pages could not be read in the last step: the first position that is lost. Else -1.
-    llama_pos take_damage();
+    // After each step: takes in what it told. If spilled pages could not be read, the first position that is lost; else -1.
+    llama_pos finish_step();
+
+    // For people: what pruning knows of each page, in the order of their tokens.
+    std::vector<prune_page> prune_pages() const;
 
     bool set_budget(uint64_t bytes);
 
@@ -83,6 +89,7 @@ private:
     bool keep_pinned_near(int32_t n_more);
     void rotate_keys(const std::vector<int32_t> & pages, int32_t shift);
     void plan_visibility(const llama_ubatch & ubatch);
+    void plan_masses(int32_t n_tokens);
     void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
     void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens, int ith);
     void gather(const layer_nodes & layer, ggml_tensor * out, int ith, int nth) const;
@@ -93,6 +100,7 @@ private:
 
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;
+    pruner pruner_;
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 
@@ -103,6 +111,7 @@ private:
     std::vector<const uint64_t *> plan_visible_;
     std::vector<std::vector<uint64_t>> plan_words_;
     std::vector<page_view> plan_views_;      // [layers][plan pages]
+    std::vector<page_facts> plan_facts_;
     attend_progress progress_;
     // Shares of attention that the step's pages got, [layers][KV heads][plan pages]; empty where nobody asks.
     std::vector<float> page_mass_;

@@ -109,6 +109,7 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
     job.strides = store_.strides();
     job.visible = plan_visible_.data();
     job.n_pages = (int32_t) plan_pages_.size();
+    job.chosen = pruner_.chosen(layer.index);
     job.out = out;
     job.scratch = out + (size_t) n_tokens * job.shape.n_heads() * job.shape.head.dim;
     if (!page_mass_.empty()) {

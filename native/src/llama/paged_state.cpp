@@ -20,12 +20,14 @@ struct state_header {
     uint32_t n_cells;
     uint32_t n_pages;
     int32_t pinned_shift;
+    uint32_t prune_bytes;                    // per page: what pruning knows of it; 0: nothing
+    pruner::phase prune_phase;
 };
 
 namespace {
 
 constexpr char state_magic[4] = { 'L', 'M', 'P', 'G' };
-constexpr uint32_t state_version = 2;
+constexpr uint32_t state_version = 3;
 
 struct state_cell {
     uint32_t index;
@@ -51,7 +53,7 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
     const state_header h = make_state_header(list.size(), pages.size());
     io.write(&h, sizeof(h));
     io.write(list.data(), list.size() * sizeof(state_cell));
-    std::vector<uint8_t> block(block_bytes(store_.shape(), page_format::f16));
+    std::vector<uint8_t> block(block_bytes(store_.shape(), page_format::f16)), known(h.prune_bytes);
     for (const int32_t page : pages) {
         const int32_t head[2] = { page, (int32_t) store_.format(page) };
         io.write(head, sizeof(head));
@@ -62,6 +64,10 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
                 }
                 io.write(block.data(), block_bytes(store_.shape(), store_.format(page)));
             }
+        }
+        if (h.prune_bytes > 0) {
+            pruner_.save_page(page, known.data());
+            io.write(known.data(), known.size());
         }
     }
 }
@@ -76,7 +82,10 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
     io.read(&h, sizeof(h));
     state_header want = make_state_header(h.n_cells, h.n_pages);
     want.pinned_shift = h.pinned_shift;
+    want.prune_bytes = h.prune_bytes;
+    want.prune_phase = h.prune_phase;
     check(std::memcmp(&h, &want, sizeof(h)) == 0 && h.pinned_shift >= 0 && seq_id <= 0 && n_seq_max == 1);
+    check(h.prune_bytes == 0 || h.prune_bytes == pruner_.page_bytes());
     auto & cells = v_cells[0];
     check(h.n_cells <= cells.size() && h.n_pages <= (uint32_t) store_.n_pages());
     std::vector<state_cell> list(h.n_cells);
@@ -85,6 +94,7 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
         check(list[i].index < cells.size() && list[i].pos >= 0 && (i == 0 || list[i].index > list[i - 1].index));
     }
     clear(false);
+    std::vector<uint8_t> known(h.prune_bytes);
     try {
         store_.set_pinned_shift(h.pinned_shift);
         for (const state_cell & c : list) {
@@ -104,7 +114,12 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
                 }
             }
             describe_page(head[0]);
+            if (h.prune_bytes > 0) {
+                io.read(known.data(), known.size());
+                pruner_.restore_page(head[0], known.data());
+            }
         }
+        pruner_.restore_phase(h.prune_phase);
         forget_evicted();
     } catch (...) {
         clear(false);
@@ -120,6 +135,7 @@ bool paged_cache::share_from(const paged_cache & other) {
         clear(false);
         return false;
     }
+    pruner_.copy_from(other.pruner_);
     return true;
 }
 
@@ -134,6 +150,8 @@ state_header paged_cache::make_state_header(size_t n_cells, size_t n_pages) cons
     h.n_cells = (uint32_t) n_cells;
     h.n_pages = (uint32_t) n_pages;
     h.pinned_shift = store_.pinned_shift();
+    h.prune_bytes = pruner_.settings().prunes() ? (uint32_t) pruner_.page_bytes() : 0;
+    h.prune_phase = pruner_.current_phase();
     return h;
 }
 

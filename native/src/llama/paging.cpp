@@ -33,8 +33,32 @@ bool paging::share_from(const paging & other) {
     return hooks_->cache()->share_from(*other.hooks_->cache());
 }
 
-int32_t paging::take_damage() {
-    return hooks_->cache()->take_damage();
+int32_t paging::finish_step() {
+    return hooks_->cache()->finish_step();
+}
+
+bool paging::prunes() const {
+    return hooks_->cache()->pruning().settings().prunes();
+}
+
+void paging::set_pruning(const prune_settings & settings) {
+    hooks_->cache()->pruning().set_settings(settings);
+}
+
+void paging::expect_change() {
+    hooks_->cache()->pruning().expect_change();
+}
+
+prune_counters paging::pruning() const {
+    return hooks_->cache() ? hooks_->cache()->pruning().counters() : prune_counters{};
+}
+
+std::vector<prune_event> paging::prune_events() {
+    return hooks_->cache()->pruning().take_events();
+}
+
+std::vector<prune_page> paging::prune_pages() const {
+    return hooks_->cache()->prune_pages();
 }
 
 bool paging::set_budget(uint64_t bytes) {

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "kv/page_store.h"
+#include "pruning/pruner.h"
 
 #include <memory>
 #include <string>
+#include <vector>
 
 struct llama_context;
 struct llama_context_params;
@@ -31,8 +33,16 @@ public:
     // The empty cache of this context becomes what that of another is, by sharing its pages.
     bool share_from(const paging & other);
 
-    // If spilled pages could not be read in the last step: the first position that is lost. Else -1.
-    int32_t take_damage();
+    // After each step. If spilled pages could not be read in it: the first position that is lost. Else -1.
+    int32_t finish_step();
+
+    // ---- token pruning
+    bool prunes() const;
+    void set_pruning(const prune_settings & settings);
+    void expect_change();                    // see pruner
+    prune_counters pruning() const;
+    std::vector<prune_event> prune_events();
+    std::vector<prune_page> prune_pages() const;
 
     // False: what may not be given up needs more.
     bool set_budget(uint64_t bytes);

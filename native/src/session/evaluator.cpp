@@ -1,6 +1,7 @@
 #include "evaluator.h"
 
 #include "assert_scope.h"
+#include "attention/kernel_table.h"
 #include "cpu_gate.h"
 #include "failure.h"
 #include "log.h"
@@ -194,7 +195,7 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         ran_ = true;
         free_retired_pools();                 // this step has computed with the new one
     }
-    damaged_ = paging_ ? paging_->take_damage() : -1;
+    damaged_ = paging_ ? paging_->finish_step() : -1;
     if (damaged_ >= 0) {
         fail(LLMM_ERR_IO, "keys and values from position %d on could not be read from the spill file", damaged_);
     }
@@ -210,6 +211,24 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         fail(rc == -2 ? LLMM_ERR_OUT_OF_MEMORY : LLMM_ERR_INTERNAL, "evaluation failed (%d): %s", rc,
              errors.reason("llama.cpp gave no reason").c_str());
     }
+    if (!is_batch && wanted != outputs::none && paging_ && paging_->prunes()) {
+        watch_surprise();
+    }
+}
+
+// A prediction that is much less certain than those before may need tokens that nobody needed lately.
+void evaluator::watch_surprise() {
+    constexpr double surprise = 1.5;          // nats above the mean
+    constexpr double gain = 0.1;
+    const float * row = llama_get_logits_ith(context_, -1);
+    if (!row) {
+        return;
+    }
+    const double h = kernels().entropy(row, owner_->n_vocab());
+    if (mean_entropy_ >= 0 && h > mean_entropy_ + surprise) {
+        paging_->expect_change();
+    }
+    mean_entropy_ = mean_entropy_ < 0 ? h : mean_entropy_ + gain * (h - mean_entropy_);
 }
 
 const float * evaluator::logits(int32_t index) const {

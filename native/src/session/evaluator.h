@@ -78,11 +78,16 @@ public:
 
     memory_report memory() const { return report_memory(context_); }
     kv_counters pages() const { return paging_ ? paging_->counters() : kv_counters{}; }
+    prune_counters pruning() const { return paging_ ? paging_->pruning() : prune_counters{}; }
+    void set_pruning(const prune_settings & settings) { paging_->set_pruning(settings); }      // these with pages only
+    std::vector<prune_event> prune_events() { return paging_->prune_events(); }
+    std::vector<prune_page> prune_pages() const { return paging_->prune_pages(); }
     int32_t n_cached_tokens() const { return paging_->n_cached_tokens(); }      // with pages only
 
 private:
     void apply_threads();
     void free_retired_pools();
+    void watch_surprise();
 
     std::shared_ptr<model> owner_;
     evaluator_params params_;
@@ -97,6 +102,7 @@ private:
     bool encoder_only_ = false;
     bool ran_ = false;
     int32_t damaged_ = -1;
+    double mean_entropy_ = -1;            // of the last steps, nats; -1: there were none
     llama_batch batch_{};
 };
 

@@ -68,7 +68,12 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
     const int32_t n_windows = (int32_t) (tokens.size() / (size_t) window);
     const int32_t n_chunks = params.n_chunks < 0 ? n_windows : std::min(params.n_chunks, n_windows);
     const int32_t n_vocab = owner_->n_vocab();
-    const int32_t first = window / 2;
+    if (params.n_decode < 0 || params.n_decode >= window) {
+        fail(LLMM_ERR_RANGE, "params.n_decode is %d; it must be from 0 to %d", params.n_decode, window - 1);
+    }
+    // Scored are the predictions of tokens [first, window) in rows [first, window - 1) of a batch, or one by one from the
+    // token before.
+    const int32_t first = params.n_decode > 0 ? window - params.n_decode - 1 : window / 2;
 
     logprob_header header;
     header.n_vocab = n_vocab;
@@ -124,9 +129,9 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
                 chunk[0] = llama_vocab_bos(owner_->vocab());
             }
             ev.cut(0);
-            for (int32_t at = 0; at < window; at += ep.n_batch) {
+            for (int32_t at = 0, n; at < window; at += n) {
                 throw_if_cancelled();
-                const int32_t n = std::min(ep.n_batch, window - at);
+                n = params.n_decode == 0 ? std::min(ep.n_batch, window - at) : at < first ? std::min(ep.n_batch, first - at) : 1;
                 const int32_t from = std::max(0, first - at);      // first index of this step that is scored
                 ev.run(span<const int32_t>(chunk).subspan((size_t) at, (size_t) n), at,
                        from < n ? outputs::from : outputs::none, (size_t) from);

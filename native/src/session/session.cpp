@@ -75,6 +75,30 @@ int32_t checked_threads(int32_t n, const char * name) {
     return in_range(n, 0, max_threads, name) > 0 ? n : this_cpu().physical_cores;
 }
 
+prune_settings checked_pruning(const llmm_prune_params & p, const char * name) {
+    const auto share = [&](float value, const char * field) {
+        if (!(value >= 0 && value <= 1)) {
+            fail(LLMM_ERR_RANGE, "%s.%s is %g; it must be from 0 to 1", name, field, value);
+        }
+        return value;
+    };
+    const auto number = [&](int32_t value, int32_t least, int32_t most, const char * field) {
+        return in_range(value, least, most, (std::string(name) + "." + field).c_str());
+    };
+    prune_settings s;
+    s.threshold = share(p.threshold, "threshold");
+    s.keep_ratio = share(p.keep_ratio, "keep_ratio");
+    s.max_active = number(p.max_active_tokens, 0, max_ctx, "max_active_tokens");
+    s.max_shadow = number(p.max_shadow_tokens, -1, max_ctx, "max_shadow_tokens");
+    s.select_mass = share(p.select_mass, "select_mass");
+    s.test_interval = number(p.test_interval, 1, max_ctx, "test_interval");
+    s.select_interval = number(p.select_interval, 1, max_ctx, "select_interval");
+    s.min_tokens = number(p.min_tokens, 0, max_ctx, "min_tokens");
+    s.policy = (prune_policy) number(p.policy, LLMM_PRUNE_ATTENTION, LLMM_PRUNE_RANDOM, "policy");
+    s.record = number(p.record, 0, 1, "record") != 0;
+    return s;
+}
+
 void progress_sink::report(double fraction) const {
     if (callback && callback((float) fraction, user_data) != 0) {
         fail(LLMM_ERR_CANCELLED, "cancelled by the progress callback");
@@ -99,7 +123,7 @@ session::call::~call() {
     session_.busy_ = false;
 }
 
-session::session(std::shared_ptr<model> owner, const llmm_session_params & params) : owner_(std::move(owner)) {
+session::session(std::shared_ptr<model> owner, const llmm_session_params & params, const prune_settings & pruning) : owner_(std::move(owner)) {
     in_range(params.n_ctx, 0, max_ctx, "params.n_ctx");
     in_range(params.n_batch, 1, max_batch, "params.n_batch");
     control_.n_threads = checked_threads(params.n_threads, "params.n_threads");
@@ -116,6 +140,9 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     pages_ = page_settings(params);
     if (pages_) {
         pages_->n_threads = std::max(control_.n_threads.load(), control_.n_threads_batch.load());
+        pages_->prune = pruning;
+    } else if (pruning.prunes()) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "tokens are pruned page by page; set params.kv_page_tokens");
     }
     chat_evaluator();
 }
@@ -586,6 +613,42 @@ void session::load(const std::string & path) {
     }
 }
 
+void session::set_pruning(const prune_settings & settings) {
+    const call one(*this);
+    if (!pages_) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
+    }
+    pages_->prune = settings;
+    if (evaluator_) {
+        evaluator_->set_pruning(settings);
+    }
+}
+
+std::vector<llmm_prune_event> session::prune_events() {
+    const call one(*this);
+    std::vector<llmm_prune_event> list;
+    if (pages_ && evaluator_) {
+        for (const prune_event & e : evaluator_->prune_events()) {
+            list.push_back({ e.position, e.first_pos, e.last_pos, (int32_t) e.kind, e.active_share });
+        }
+    }
+    return list;
+}
+
+std::vector<llmm_prune_page> session::prune_pages() {
+    const call one(*this);
+    if (!pages_) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
+    }
+    std::vector<llmm_prune_page> list;
+    if (evaluator_) {
+        for (const prune_page & p : evaluator_->prune_pages()) {
+            list.push_back({ p.first_pos, p.last_pos, p.state.importance, p.state.active_share, p.state.dropped_share });
+        }
+    }
+    return list;
+}
+
 llmm_stats session::stats() {
     const call one(*this);
     llmm_stats s = counters_;
@@ -620,6 +683,19 @@ llmm_stats session::stats() {
         s.kv_spill_us = pages.spill_us;
         s.kv_read_us = pages.read_us;
         s.kv_read_bytes = pages.read_bytes;
+        const prune_counters pruning = evaluator_->pruning();
+        s.prune_active_tokens = pruning.active;
+        s.prune_shadow_tokens = pruning.shadow;
+        s.prune_dropped_tokens = pruning.dropped;
+        s.prune_pruned_tokens = pruning.pruned_total;
+        s.prune_recalled_tokens = pruning.recalled_total;
+        s.prune_read_tokens = pruning.read;
+        s.prune_omitted_mass = pruning.omitted_mean;
+        s.prune_omitted_most = pruning.omitted_most;
+        s.prune_steps = pruning.steps;
+        s.prune_tests = pruning.tests;
+        s.prune_looks = pruning.looks;
+        s.prune_us = pruning.time_us;
         if (evaluator_->params().pages) {
             s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;
         }

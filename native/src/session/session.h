@@ -27,6 +27,7 @@ namespace llmm {
 // Checks of parameters; they throw RANGE.
 int32_t checked_page_tokens(int32_t n, const char * name);       // 16, 32 or 64
 int32_t checked_threads(int32_t n, const char * name);           // 0 becomes the number of physical cores
+prune_settings checked_pruning(const llmm_prune_params & params, const char * name);
 
 struct progress_sink {
     llmm_progress_cb callback = nullptr;
@@ -38,7 +39,8 @@ struct progress_sink {
 
 class session {
 public:
-    session(std::shared_ptr<model> owner, const llmm_session_params & params);
+    // Takes pruning in place of params.prune.
+    session(std::shared_ptr<model> owner, const llmm_session_params & params, const prune_settings & pruning = {});
 
     // Goes on where the parent is.
     struct fork_of {
@@ -68,6 +70,9 @@ public:
     void embed(span<const int32_t> tokens, llmm_pooling pooling, bool normalize, span<float> out);
     llmm_perplexity_result perplexity(span<const int32_t> tokens, const llmm_perplexity_params & params);
     void set_adapters(std::vector<std::shared_ptr<adapter>> adapters, std::vector<float> scales);
+    void set_pruning(const prune_settings & settings);
+    std::vector<llmm_prune_event> prune_events();
+    std::vector<llmm_prune_page> prune_pages();
     void save(const std::string & path);
     void load(const std::string & path);
     llmm_stats stats();

@@ -1,0 +1,35 @@
+// What a session asks of token pruning.
+#pragma once
+
+#include <cstdint>
+
+namespace llmm {
+
+// What decides which tokens stay; as llmm_prune_policy. The others are controls: what attention must do better than.
+enum class prune_policy : int32_t {
+    attention = 0,                         // the attention they get
+    recency   = 1,                         // their position: the newest stay
+    random    = 2,
+};
+
+struct prune_settings {
+    // The share of a head's attention, by moving average, that the tokens pruned from it hold together at most; 0: nothing
+    // is pruned, unless a target says otherwise.
+    float threshold = 0.0f;
+    // Targets, which take the place of the threshold.
+    float keep_ratio = 1.0f;               // share of all tokens that stays active, on average over layers and heads
+    int32_t max_active = 0;                // tokens that stay active, on average over layers and heads; 0: any number
+
+    int32_t max_shadow = -1;               // tokens that may come back, on average over layers and heads; -1: all
+    float select_mass = 0.97f;             // share of a head's attention that a step reads at least, by estimate; 1: all
+    int32_t test_interval = 16;            // steps from one test of the shadow set to the next
+    int32_t select_interval = 4;           // steps from one selection among the active pages to the next
+    int32_t min_tokens = 1024;             // in shorter contexts nothing is pruned
+    prune_policy policy = prune_policy::attention;
+    bool record = false;                   // keep a list of what was pruned and recalled
+
+    bool has_target() const { return keep_ratio < 1.0f || max_active > 0; }
+    bool prunes() const { return threshold > 0.0f || has_target(); }
+};
+
+}  // namespace llmm

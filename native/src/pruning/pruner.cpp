@@ -1,0 +1,511 @@
+#include "pruner.h"
+
+#include "mass_cut.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+
+namespace llmm {
+
+namespace {
+
+constexpr int32_t tests_per_turn = 4;          // at once after a batch: its end is what the next tokens are about
+constexpr float average_gain = 0.25f;          // of the newest share in the moving average
+constexpr float peak_decay = 0.97f;            // per test
+constexpr float peak_weight = 0.3f;            // of the remembered peak, beside the average
+constexpr float latest_decay = 0.85f;           // what a selection remembers of the look before
+constexpr float stay_factor = 0.7f;            // hysteresis: pruned only where a smaller threshold would prune too
+constexpr int32_t least_residency = 64;        // tokens that a page stays active after it was last wanted
+constexpr size_t most_recalls = 8;             // pages of a head per test, but for the tests at the beginning of a turn
+constexpr float least_share = 0.2f;            // of the average number of pages, for every head (after Ada-KV, arXiv 2407.11550)
+constexpr size_t most_events = 65536;
+
+class stopwatch {
+public:
+    explicit stopwatch(int64_t & total) : total_(total), began_(std::chrono::steady_clock::now()) {}
+    ~stopwatch() {
+        total_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_).count();
+    }
+
+private:
+    int64_t & total_;
+    std::chrono::steady_clock::time_point began_;
+};
+
+// A fixed random number in [0, 1) for a page of a head.
+float hash_unit(uint32_t unit, uint32_t page) {
+    uint64_t x = ((uint64_t) unit << 32 | page) + 0x9E3779B97F4A7C15ull;     // splitmix64
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ull;
+    x = (x ^ x >> 27) * 0x94D049BB133111EBull;
+    return (float) (x >> 40) * 0x1p-24f;
+}
+
+}  // namespace
+
+pruner::pruner(const prune_settings & settings, int32_t n_layers, int32_t n_heads_kv, int32_t n_pages)
+    : settings_(settings), n_layers_(n_layers), n_heads_(n_heads_kv), n_pages_(n_pages), n_units_(n_layers * n_heads_kv),
+      entries_((size_t) n_units_ * n_pages), flags_((size_t) n_units_ * n_pages, 0), n_dropped_((size_t) n_pages, 0),
+      was_active_((size_t) n_pages, 1) {
+    forget_all();
+}
+
+uint64_t pruner::table_bytes(int32_t n_layers, int32_t n_heads_kv, int32_t n_pages) {
+    return (uint64_t) n_layers * n_heads_kv * n_pages * (sizeof(entry) + sizeof(uint8_t) + sizeof(int32_t));
+}
+
+void pruner::set_settings(const prune_settings & settings) {
+    settings_ = settings;
+    if (!settings.prunes()) {
+        for (uint8_t & f : flags_) {
+            f &= dropped;
+        }
+    }
+    phase_.test_next = 1;
+    listed_ = step::none;
+}
+
+// ---- what a step reads ------------------------------------------------------------------------------------------
+
+bool pruner::may_read(uint8_t flags, step kind) {
+    switch (kind) {
+        case step::selected: return flags == 0;
+        case step::active:
+        case step::look:     return (flags & (pruned | dropped)) == 0;
+        default:             return (flags & dropped) == 0;
+    }
+}
+
+void pruner::plan(const std::vector<page_facts> & pages, int32_t position, int32_t n_tokens) {
+    const stopwatch watch(totals_.time_us);
+    if (listed_ != step::none && !std::equal(pages.begin(), pages.end(), pages_.begin(), pages_.end(), [](const page_facts & a, const page_facts & b) {
+            return a.page == b.page && a.is_protected == b.is_protected;
+        })) {
+        listed_ = step::none;
+    }
+    pages_ = pages;
+    position_ = position;
+    kind_ = step::none;
+    int32_t total = 0;
+    for (const page_facts & p : pages_) {
+        total += p.n_tokens;
+    }
+    if (n_tokens > 1) {
+        expect_change();
+        phase_.tests_in_turn = 0;
+    } else if (settings_.prunes() && total >= settings_.min_tokens) {
+        choose_step();
+    }
+    wants_mass_ = kind_ == step::test || kind_ == step::look;
+    reads_all_ = (kind_ == step::none || kind_ == step::test) && any_dropped_ == 0;
+    if (!reads_all_ && listed_ != kind_) {
+        build_lists();
+    }
+    if (kind_ != step::none) {
+        totals_.steps++;
+        read_tokens_ += reads_all_ ? total : listed_tokens_;
+    }
+}
+
+void pruner::choose_step() {
+    phase_.since_test++;
+    phase_.since_look++;
+    const bool test = phase_.test_next || phase_.tests_in_turn < tests_per_turn || phase_.since_test >= settings_.test_interval;
+    if (test) {
+        phase_.since_test = phase_.since_look = 0;
+        phase_.test_next = 0;
+        phase_.tests_in_turn = std::min(phase_.tests_in_turn + 1, tests_per_turn);
+    }
+    if (settings_.policy != prune_policy::attention) {
+        if (test) {
+            decide();                          // from nothing that this step would have to find out
+        }
+        kind_ = step::active;
+    } else if (test) {
+        kind_ = step::test;
+        totals_.tests++;
+    } else if (settings_.select_mass >= 1) {
+        kind_ = step::active;
+    } else if (phase_.since_look < settings_.select_interval) {
+        kind_ = step::selected;
+    } else {
+        kind_ = step::look;
+        phase_.since_look = 0;
+        totals_.looks++;
+    }
+}
+
+void pruner::build_lists() {
+    listed_ = kind_;
+    lists_.resize((size_t) n_units_);
+    indices_.clear();
+    indices_.reserve((size_t) n_units_ * pages_.size());   // lists point into it
+    double tokens = 0;
+    for (int32_t u = 0; u < n_units_; u++) {
+        const uint8_t * flags = flags_.data() + at(u, 0);
+        const size_t begin = indices_.size();
+        for (size_t i = 0; i < pages_.size(); i++) {
+            const page_facts & p = pages_[i];
+            if (p.is_protected || may_read(flags[p.page], kind_)) {
+                indices_.push_back((int32_t) i);
+                tokens += p.n_tokens;
+            }
+        }
+        lists_[(size_t) u] = { indices_.data() + begin, (int32_t) (indices_.size() - begin) };
+    }
+    listed_tokens_ = tokens / n_units_;
+}
+
+// ---- what it found out ------------------------------------------------------------------------------------------
+
+bool pruner::absorb(const float * mass) {
+    const stopwatch watch(totals_.time_us);
+    wants_mass_ = false;
+    const size_t n = pages_.size();
+    double omitted = 0;
+    for (int32_t u = 0; u < n_units_; u++) {
+        const float * m = mass + (size_t) u * n;
+        const page_list all = { nullptr, (int32_t) n };
+        const page_list & list = reads_all_ ? all : lists_[(size_t) u];
+        double total = 0;
+        for (int32_t j = 0; j < list.n; j++) {
+            total += m[j];
+        }
+        if (!(total > 0)) {
+            continue;
+        }
+        for (int32_t j = 0; j < list.n; j++) {
+            const page_facts & p = pages_[(size_t) (list.index ? list.index[j] : j)];
+            const float share = (float) (m[j] / total);
+            entry & e = entries_[at(u, p.page)];
+            if (kind_ == step::test) {
+                if (!p.is_protected && !may_read(flags_[at(u, p.page)], step::selected)) {
+                    omitted += share;
+                }
+                e.peak = std::max(e.peak * peak_decay, share);
+                e.average = e.average < 0 ? share : e.average + average_gain * (share - e.average);
+            }
+            e.latest = std::max(share, latest_decay * e.latest);
+        }
+    }
+    if (kind_ == step::test) {
+        omitted /= n_units_;
+        omitted_sum_ += omitted;
+        totals_.omitted_most = std::max(totals_.omitted_most, omitted);
+        decide();
+    }
+    for (int32_t u = 0; u < n_units_ && settings_.select_mass < 1; u++) {
+        select(u);
+    }
+    listed_ = step::none;
+    return kind_ == step::test;
+}
+
+float pruner::importance(int32_t unit, const page_facts & p) const {
+    switch (settings_.policy) {
+        case prune_policy::recency: return (float) (p.last_pos + 1);
+        case prune_policy::random:  return hash_unit((uint32_t) unit, (uint32_t) p.page);
+        default: break;
+    }
+    const entry & e = entries_[at(unit, p.page)];
+    return std::max(e.average, peak_weight * e.peak);
+}
+
+// Nothing is known of a page that no test has seen.
+bool pruner::is_candidate(int32_t unit, const page_facts & p) const {
+    return !p.is_protected && !(flags_[at(unit, p.page)] & dropped) &&
+           (settings_.policy != prune_policy::attention || entries_[at(unit, p.page)].average >= 0);
+}
+
+void pruner::decide() {
+    if (settings_.has_target()) {
+        prune_by_target();
+    } else {
+        for (int32_t u = 0; u < n_units_; u++) {
+            prune_by_threshold(u);
+        }
+    }
+    enforce_shadow();
+    if (settings_.record) {
+        record_events();
+    }
+    listed_ = step::none;
+}
+
+bool pruner::may_prune_now() const {
+    return settings_.policy != prune_policy::attention || phase_.tests_in_turn >= tests_per_turn;
+}
+
+void pruner::prune_by_threshold(int32_t unit) {
+    values_.clear();
+    double total = 0, fixed = 0;
+    for (const page_facts & p : pages_) {
+        if (is_candidate(unit, p)) {
+            values_.push_back(importance(unit, p));
+            total += values_.back();
+        } else if (p.is_protected) {
+            fixed += std::max(0.0f, importance(unit, p));
+        }
+    }
+    total += fixed;
+    const float kept = mass_cut(values_.data(), values_.size(), (1 - settings_.threshold) * total - fixed);
+    const float stays = mass_cut(values_.data(), values_.size(), (1 - stay_factor * settings_.threshold) * total - fixed);
+    ranked_.clear();
+    for (size_t i = 0; i < pages_.size(); i++) {
+        const page_facts & p = pages_[i];
+        if (!is_candidate(unit, p)) {
+            continue;
+        }
+        entry & e = entries_[at(unit, p.page)];
+        const float value = importance(unit, p);
+        const bool is_pruned = flags_[at(unit, p.page)] & pruned;
+        if (value >= kept) {
+            if (is_pruned) {
+                ranked_.push_back({ value, unit, (int32_t) i });
+            } else {
+                e.wanted_at = position_;
+            }
+        } else if (!is_pruned && value < stays && position_ - e.wanted_at >= least_residency && may_prune_now()) {
+            set_pruned(unit, p, true);
+        }
+    }
+    if (may_prune_now() && ranked_.size() > most_recalls) {
+        std::nth_element(ranked_.begin(), ranked_.begin() + most_recalls, ranked_.end(), std::greater<ranked>());
+        ranked_.resize(most_recalls);
+    }
+    for (const ranked & r : ranked_) {
+        const page_facts & p = pages_[(size_t) r.index];
+        entries_[at(unit, p.page)].wanted_at = position_;
+        set_pruned(unit, p, false);
+    }
+}
+
+// The pages of all heads compete for one number of places.
+void pruner::prune_by_target() {
+    if (!may_prune_now()) {
+        return;
+    }
+    int64_t total = 0, fixed = 0, page_tokens = 1;
+    for (const page_facts & p : pages_) {
+        total += p.n_tokens;
+        fixed += p.is_protected ? p.n_tokens : 0;
+        page_tokens = std::max<int64_t>(page_tokens, p.n_tokens);
+    }
+    double wanted = settings_.keep_ratio * (double) total;
+    if (settings_.max_active > 0) {
+        wanted = std::min(wanted, (double) settings_.max_active);
+    }
+    const double per_unit = std::max(0.0, (wanted - (double) fixed) / (double) page_tokens);       // pages
+    const auto sure = (size_t) (least_share * per_unit);
+    auto places = (size_t) (per_unit * n_units_);
+    ranked_.clear();
+    keep_.assign(flags_.size(), 0);
+    for (int32_t u = 0; u < n_units_; u++) {
+        const size_t begin = ranked_.size();
+        for (size_t i = 0; i < pages_.size(); i++) {
+            if (is_candidate(u, pages_[i])) {
+                ranked_.push_back({ importance(u, pages_[i]), u, (int32_t) i });
+            }
+        }
+        const size_t n = std::min(sure, ranked_.size() - begin);
+        std::nth_element(ranked_.begin() + (ptrdiff_t) begin, ranked_.begin() + (ptrdiff_t) (begin + n), ranked_.end(), std::greater<ranked>());
+        for (size_t j = begin; j < begin + n; j++) {
+            keep_[at(u, pages_[(size_t) ranked_[j].index].page)] = 1;
+        }
+        ranked_.erase(ranked_.begin() + (ptrdiff_t) begin, ranked_.begin() + (ptrdiff_t) (begin + n));
+        places -= std::min(places, n);
+    }
+    places = std::min(places, ranked_.size());
+    std::nth_element(ranked_.begin(), ranked_.begin() + (ptrdiff_t) places, ranked_.end(), std::greater<ranked>());
+    for (size_t j = 0; j < places; j++) {
+        keep_[at(ranked_[j].unit, pages_[(size_t) ranked_[j].index].page)] = 1;
+    }
+    for (int32_t u = 0; u < n_units_; u++) {
+        for (const page_facts & p : pages_) {
+            if (is_candidate(u, p)) {
+                set_pruned(u, p, !keep_[at(u, p.page)]);
+            }
+        }
+    }
+}
+
+void pruner::set_pruned(int32_t unit, const page_facts & p, bool prune) {
+    uint8_t & f = flags_[at(unit, p.page)];
+    if (prune == ((f & pruned) != 0)) {
+        return;
+    }
+    f ^= pruned;
+    (prune ? totals_.pruned_total : totals_.recalled_total) += (double) p.n_tokens / n_units_;
+}
+
+// What the shadow set may not hold is gone for good, the least important first.
+void pruner::enforce_shadow() {
+    if (settings_.max_shadow < 0) {
+        return;
+    }
+    ranked_.clear();
+    int64_t held = 0;
+    for (int32_t u = 0; u < n_units_; u++) {
+        for (size_t i = 0; i < pages_.size(); i++) {
+            const page_facts & p = pages_[i];
+            if ((flags_[at(u, p.page)] & (pruned | dropped)) == pruned && !p.is_protected) {
+                ranked_.push_back({ importance(u, p), u, (int32_t) i });
+                held += p.n_tokens;
+            }
+        }
+    }
+    const int64_t most = (int64_t) settings_.max_shadow * n_units_;
+    if (held <= most) {
+        return;
+    }
+    std::sort(ranked_.begin(), ranked_.end(), std::less<ranked>());
+    for (const ranked & r : ranked_) {
+        if (held <= most) {
+            break;
+        }
+        const page_facts & p = pages_[(size_t) r.index];
+        flags_[at(r.unit, p.page)] |= dropped;
+        n_dropped_[(size_t) p.page]++;
+        any_dropped_++;
+        held -= p.n_tokens;
+    }
+}
+
+void pruner::select(int32_t unit) {
+    values_.clear();
+    double total = 0, fixed = 0;
+    for (const page_facts & p : pages_) {
+        const float latest = entries_[at(unit, p.page)].latest;
+        if (p.is_protected) {
+            fixed += latest;
+        } else if ((flags_[at(unit, p.page)] & (pruned | dropped)) == 0) {
+            values_.push_back(latest);
+            total += latest;
+        }
+    }
+    total += fixed;
+    const float cut = mass_cut(values_.data(), values_.size(), settings_.select_mass * total - fixed);
+    for (const page_facts & p : pages_) {
+        uint8_t & f = flags_[at(unit, p.page)];
+        const entry & e = entries_[at(unit, p.page)];
+        f = (uint8_t) (e.average >= 0 && e.latest < cut ? f | unselected : f & ~unselected);
+    }
+}
+
+// ---- pages that come and go -------------------------------------------------------------------------------------
+
+void pruner::forget(int32_t page) {
+    for (int32_t u = 0; u < n_units_; u++) {
+        entries_[at(u, page)] = {};
+        flags_[at(u, page)] = 0;
+    }
+    any_dropped_ -= n_dropped_[(size_t) page];
+    n_dropped_[(size_t) page] = 0;
+    was_active_[(size_t) page] = 1;
+    listed_ = step::none;
+}
+
+void pruner::forget_all() {
+    std::fill(entries_.begin(), entries_.end(), entry{});
+    std::fill(flags_.begin(), flags_.end(), uint8_t{ 0 });
+    std::fill(n_dropped_.begin(), n_dropped_.end(), 0);
+    std::fill(was_active_.begin(), was_active_.end(), uint8_t{ 1 });
+    any_dropped_ = 0;
+    phase_ = {};
+    wants_mass_ = false;
+    listed_ = step::none;
+}
+
+std::vector<int32_t> pruner::all_dropped() const {
+    std::vector<int32_t> pages;
+    for (int32_t p = 0; p < n_pages_ && any_dropped_ >= n_units_; p++) {
+        if (n_dropped_[(size_t) p] == n_units_) {
+            pages.push_back(p);
+        }
+    }
+    return pages;
+}
+
+// ---- for people -------------------------------------------------------------------------------------------------
+
+prune_counters pruner::counters() const {
+    prune_counters c = totals_;
+    for (const page_facts & p : pages_) {
+        for (int32_t u = 0; u < n_units_; u++) {
+            const uint8_t f = p.is_protected ? flags_[at(u, p.page)] & dropped : flags_[at(u, p.page)];
+            (f & dropped ? c.dropped : f & pruned ? c.shadow : c.active) += (double) p.n_tokens / n_units_;
+        }
+    }
+    c.read = c.steps > 0 ? read_tokens_ / (double) c.steps : 0;
+    c.omitted_mean = c.tests > 0 ? omitted_sum_ / (double) c.tests : 0;
+    return c;
+}
+
+page_summary pruner::describe(int32_t page) const {
+    page_summary s{};
+    for (int32_t u = 0; u < n_units_; u++) {
+        const uint8_t f = flags_[at(u, page)];
+        s.importance += std::max(0.0f, entries_[at(u, page)].average) / (float) n_units_;
+        s.active_share += (f & (pruned | dropped)) == 0 ? 1.0f / (float) n_units_ : 0.0f;
+        s.dropped_share += f & dropped ? 1.0f / (float) n_units_ : 0.0f;
+    }
+    return s;
+}
+
+void pruner::record_events() {
+    for (const page_facts & p : pages_) {
+        const page_summary s = describe(p.page);
+        const bool active = p.is_protected || s.active_share > 0.5f;
+        if (active == (was_active_[(size_t) p.page] != 0) || events_.size() == most_events) {
+            continue;
+        }
+        was_active_[(size_t) p.page] = active;
+        const prune_event_kind kind = active ? prune_event_kind::recalled
+                                             : s.dropped_share > 0.5f ? prune_event_kind::dropped : prune_event_kind::pruned;
+        events_.push_back({ position_, p.first_pos, p.last_pos, s.active_share, kind });
+    }
+}
+
+// ---- saved sessions ---------------------------------------------------------------------------------------------
+
+size_t pruner::page_bytes() const {
+    return (size_t) n_units_ * (sizeof(entry) + 1);
+}
+
+void pruner::save_page(int32_t page, uint8_t * out) const {
+    for (int32_t u = 0; u < n_units_; u++, out += sizeof(entry) + 1) {
+        std::memcpy(out, &entries_[at(u, page)], sizeof(entry));
+        out[sizeof(entry)] = flags_[at(u, page)];
+    }
+}
+
+void pruner::restore_page(int32_t page, const uint8_t * data) {
+    forget(page);
+    for (int32_t u = 0; u < n_units_; u++, data += sizeof(entry) + 1) {
+        entry & e = entries_[at(u, page)];
+        std::memcpy(&e, data, sizeof(entry));
+        if (!(e.average <= 1 && e.peak >= 0 && e.peak <= 1 && e.latest >= 0 && e.latest <= 1)) {
+            e = {};                            // what no run can have written
+        }
+        const auto f = (uint8_t) (data[sizeof(entry)] & (pruned | unselected | dropped));
+        flags_[at(u, page)] = f;
+        n_dropped_[(size_t) page] += (f & dropped) != 0;
+    }
+    any_dropped_ += n_dropped_[(size_t) page];
+}
+
+void pruner::restore_phase(const phase & p) {
+    phase_ = { p.test_next != 0, std::clamp(p.tests_in_turn, 0, tests_per_turn), std::clamp(p.since_test, 0, 1 << 20), std::clamp(p.since_look, 0, 1 << 20) };
+}
+
+void pruner::copy_from(const pruner & other) {
+    std::vector<uint8_t> bytes(page_bytes());
+    for (int32_t p = 0; p < n_pages_; p++) {
+        other.save_page(p, bytes.data());
+        restore_page(p, bytes.data());
+    }
+    phase_ = other.phase_;
+}
+
+}  // namespace llmm
