@@ -215,6 +215,20 @@ public:
         return out;
     }
 
+    // Every KV head gets a list of its own: each page with this probability, and always the first, which every token sees.
+    void choose(double share) {
+        chosen_.clear();
+        indices_.assign((size_t) shape_.n_heads_kv, {});
+        for (auto & list : indices_) {
+            for (int p = 0; p < (int) views_.size(); p++) {
+                if (p == 0 || std::uniform_real_distribution<>()(random_) < share) {
+                    list.push_back(p);
+                }
+            }
+            chosen_.push_back({ list.data(), (int32_t) list.size() });
+        }
+    }
+
     // By KV head and page, what attend_job::page_mass promises in *page_mass.
     std::vector<double> reference(std::vector<double> * page_mass = nullptr) const {
         const head_shape & s = shape_.head;
@@ -239,7 +253,7 @@ public:
                     double top = sinks_.empty() ? -INFINITY : sinks_[head], sum = 0;
                     for (int i = 0; i < n; i++) {
                         const auto & words = words_[i / s.page_tokens];
-                        const bool sees = words.empty() || words[t] >> (i % s.page_tokens) & 1;
+                        const bool sees = (words.empty() || words[t] >> (i % s.page_tokens) & 1) && reads(h, i / s.page_tokens);
                         double x = 0;
                         for (int d = 0; d < s.dim; d++) {
                             x += (double) q_[at + d] * k[i][d];
@@ -268,7 +282,15 @@ public:
         return out;
     }
 
+    // Where attend_job::page_mass has a page of a head; -1 if the head does not read it.
+    ptrdiff_t mass_at(int head, int page) const {
+        const auto & list = indices_[(size_t) head];
+        const auto found = std::find(list.begin(), list.end(), page);
+        return found == list.end() ? -1 : head * (ptrdiff_t) views_.size() + (found - list.begin());
+    }
+
 private:
+    bool reads(int head, int page) const { return chosen_.empty() || mass_at(head, page) >= 0; }
     float scale() const { return 1.0f / std::sqrt((float) shape_.head.dim); }
 
     const kernel_table & kernels_;
@@ -276,8 +298,9 @@ private:
     float soft_cap_;
     std::mt19937 random_;
     std::vector<block_ptr> slabs_;
-    std::vector<page_list> chosen_;                        // [KV heads], or empty
     std::vector<page_view> views_;
+    std::vector<std::vector<int32_t>> indices_;
+    std::vector<page_list> chosen_;                        // [KV heads], or empty
     std::vector<std::vector<uint64_t>> words_;
     std::vector<const uint64_t *> visible_;
     std::vector<float> q_, sinks_;
@@ -429,6 +452,67 @@ TEST(Attention, PageMassesAreTheSharesOfSoftmax) {
         prefill.run(1, &mass);
         EXPECT_FALSE(has_page_mass({ { 64, 32 }, 3, 3, 3 }));
         EXPECT_TRUE(std::isnan(mass[0])) << "written although it is not known";
+    }
+}
+
+TEST(Attention, ChosenPagesGiveTheResultOfThoseAlone) {
+    for (const kernel_table * kernels : tables()) {
+        for (const auto & formats : { only_f16, mixed }) {
+            for (const int n_tokens : { 1, 2, 40 }) {
+                for (const double share : { 0.0, 0.1, 0.5, 1.0 }) {
+                    SCOPED_TRACE(std::string(kernels->name) + " tokens " + std::to_string(n_tokens) + " share " + std::to_string(share));
+                    constexpr int n_pages = 67;
+                    scene s(*kernels, { { 64, 32 }, 3, 3, n_tokens }, n_pages, formats, 21, true);
+                    std::vector<float> all_mass, mass;
+                    const std::vector<float> all = s.run(1, &all_mass);
+                    s.choose(share);
+                    std::vector<double> want_mass;
+                    const std::vector<double> want = s.reference(&want_mass);
+                    const std::vector<float> one = s.run(1, &mass);
+                    EXPECT_LT(relative_error(one, want), formats.size() == 1 ? 1e-3 : 0.06);
+                    if (share == 1.0) {
+                        EXPECT_EQ(0, std::memcmp(one.data(), all.data(), one.size() * sizeof(float))) << "a list of all pages";
+                        EXPECT_EQ(0, std::memcmp(mass.data(), all_mass.data(), mass.size() * sizeof(float)));
+                    }
+                    for (int h = 0; n_tokens <= 2 && h < 3; h++) {
+                        for (int p = 0; p < n_pages; p++) {
+                            const ptrdiff_t at = s.mass_at(h, p);
+                            if (at >= 0) {
+                                EXPECT_NEAR(want_mass[h * n_pages + p], mass[at], formats.size() == 1 ? 1e-4 : 0.05);
+                            }
+                        }
+                    }
+                    for (const int n : { 2, 3, 8 }) {
+                        const std::vector<float> many = s.run(n);
+                        EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << n << " threads";
+                    }
+                    s.spill();
+                    const std::vector<float> spilled = s.run(2);
+                    EXPECT_EQ(0, std::memcmp(one.data(), spilled.data(), one.size() * sizeof(float))) << "spilled";
+                }
+            }
+        }
+    }
+}
+
+TEST(Attention, EntropyOfLogits) {
+    std::mt19937 random(5);
+    for (const kernel_table * kernels : tables()) {
+        for (const int n : { 1, 7, 16, 49152, 1003 }) {
+            for (const float spread : { 0.0f, 1.0f, 30.0f }) {
+                std::vector<float> logits((size_t) n);
+                for (float & x : logits) {
+                    x = std::normal_distribution<float>()(random) * spread - 20;
+                }
+                const double top = *std::max_element(logits.begin(), logits.end());
+                double z = 0, sum = 0;
+                for (const float x : logits) {
+                    z += std::exp(x - top);
+                    sum += std::exp(x - top) * (x - top);
+                }
+                EXPECT_NEAR(std::log(z) - sum / z, kernels->entropy(logits.data(), n), 1e-3) << kernels->name << " " << n;
+            }
+        }
     }
 }
 

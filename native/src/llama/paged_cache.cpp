@@ -117,7 +117,7 @@ void paged_cache::describe_page(int32_t page) {
         }
     }
     if (n < store_.n_used(page)) {
-        pruner_.forget(page);                // what it learned was about other tokens
+        pruner_.forget(page, n);             // what it learned was about other tokens
     }
     store_.describe(page, n, first, last);
 }

@@ -63,7 +63,7 @@ void pruner::set_settings(const prune_settings & settings) {
         }
     }
     phase_.test_next = 1;
-    listed_ = step::none;
+    listed_ = step::stale;
 }
 
 // ---- what a step reads ------------------------------------------------------------------------------------------
@@ -79,10 +79,10 @@ bool pruner::may_read(uint8_t flags, step kind) {
 
 void pruner::plan(const std::vector<page_facts> & pages, int32_t position, int32_t n_tokens) {
     const stopwatch watch(totals_.time_us);
-    if (listed_ != step::none && !std::equal(pages.begin(), pages.end(), pages_.begin(), pages_.end(), [](const page_facts & a, const page_facts & b) {
+    if (listed_ != step::stale && !std::equal(pages.begin(), pages.end(), pages_.begin(), pages_.end(), [](const page_facts & a, const page_facts & b) {
             return a.page == b.page && a.is_protected == b.is_protected;
         })) {
-        listed_ = step::none;
+        listed_ = step::stale;
     }
     pages_ = pages;
     position_ = position;
@@ -198,7 +198,7 @@ bool pruner::absorb(const float * mass) {
     for (int32_t u = 0; u < n_units_ && settings_.select_mass < 1; u++) {
         select(u);
     }
-    listed_ = step::none;
+    listed_ = step::stale;
     return kind_ == step::test;
 }
 
@@ -230,7 +230,7 @@ void pruner::decide() {
     if (settings_.record) {
         record_events();
     }
-    listed_ = step::none;
+    listed_ = step::stale;
 }
 
 bool pruner::may_prune_now() const {
@@ -395,7 +395,13 @@ void pruner::select(int32_t unit) {
 
 // ---- pages that come and go -------------------------------------------------------------------------------------
 
-void pruner::forget(int32_t page) {
+void pruner::forget(int32_t page, int32_t n_left) {
+    const auto known = std::find_if(pages_.begin(), pages_.end(), [&](const page_facts & f) { return f.page == page; });
+    if (known != pages_.end() && n_left > 0) {
+        known->n_tokens = n_left;
+    } else if (known != pages_.end()) {
+        pages_.erase(known);
+    }
     for (int32_t u = 0; u < n_units_; u++) {
         entries_[at(u, page)] = {};
         flags_[at(u, page)] = 0;
@@ -403,7 +409,7 @@ void pruner::forget(int32_t page) {
     any_dropped_ -= n_dropped_[(size_t) page];
     n_dropped_[(size_t) page] = 0;
     was_active_[(size_t) page] = 1;
-    listed_ = step::none;
+    listed_ = step::stale;
 }
 
 void pruner::forget_all() {
@@ -412,9 +418,10 @@ void pruner::forget_all() {
     std::fill(n_dropped_.begin(), n_dropped_.end(), 0);
     std::fill(was_active_.begin(), was_active_.end(), uint8_t{ 1 });
     any_dropped_ = 0;
+    pages_.clear();
     phase_ = {};
     wants_mass_ = false;
-    listed_ = step::none;
+    listed_ = step::stale;
 }
 
 std::vector<int32_t> pruner::all_dropped() const {
@@ -481,7 +488,9 @@ void pruner::save_page(int32_t page, uint8_t * out) const {
 }
 
 void pruner::restore_page(int32_t page, const uint8_t * data) {
-    forget(page);
+    any_dropped_ -= n_dropped_[(size_t) page];
+    n_dropped_[(size_t) page] = 0;
+    listed_ = step::stale;
     for (int32_t u = 0; u < n_units_; u++, data += sizeof(entry) + 1) {
         entry & e = entries_[at(u, page)];
         std::memcpy(&e, data, sizeof(entry));

@@ -93,8 +93,8 @@ public:
     // The page_mass of all layers after the step, [layers][KV heads][pages], in the order of the lists. True after a test.
     bool absorb(const float * mass);
 
-    // A page was emptied: what comes next has no history.
-    void forget(int32_t page);
+    // A page lost tokens and holds n_left: what comes next has no history. Not between a step and its absorb().
+    void forget(int32_t page, int32_t n_left = 0);
     void forget_all();
     // Pages that every head has dropped; the caller empties them.
     std::vector<int32_t> all_dropped() const;
@@ -117,7 +117,7 @@ public:
     void copy_from(const pruner & other);                  // of the same shape; counters stay
 
 private:
-    enum class step : uint8_t { none, test, look, active, selected };
+    enum class step : uint8_t { none, test, look, active, selected, stale };
     enum flag : uint8_t { pruned = 1, unselected = 2, dropped = 4 };
     struct entry {
         float average = -1;                // of the share of attention; -1: never seen
@@ -166,7 +166,7 @@ private:
     bool reads_all_ = true, wants_mass_ = false;
     std::vector<page_list> lists_;         // [units], of pages_
     std::vector<int32_t> indices_;
-    step listed_ = step::none;             // what kind of step the lists are for; none: they are not valid
+    step listed_ = step::stale;             // what kind of step the lists are for; stale: they are not valid
     double listed_tokens_ = 0;
 
     // Scratch.
