@@ -312,7 +312,7 @@ TEST(PerplexityComparison, BrokenFilesAreRefused) {
         flipped[i * sound.size() / 16] = char(flipped[i * sound.size() / 16] ^ 0x20);
         EXPECT_STATUS(LLMM_ERR_STATE_INVALID, with(flipped)) << "flipped " << i;
     }
-    for (size_t at = 0; at < 32; at++) {
+    for (size_t at = 0; at < 36; at++) {
         std::string flipped = sound;
         flipped[at] = char(flipped[at] ^ 1);
         EXPECT_STATUS(LLMM_ERR_STATE_INVALID, with(flipped)) << "header byte " << at;

@@ -97,9 +97,14 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
     std::vector<uint8_t> known(h.prune_bytes);
     try {
         store_.set_pinned_shift(h.pinned_shift);
+        llama_pos newest = -1;
         for (const state_cell & c : list) {
             cells.pos_set(c.index, c.pos);
             cells.seq_add(c.index, 0);
+            if (c.pos > newest) {
+                newest = c.pos;
+                v_heads[0] = c.index + 1;              // where the next token goes decides the order of sums
+            }
         }
         for (uint32_t i = 0; i < h.n_pages; i++) {
             int32_t head[2];

@@ -18,10 +18,10 @@ struct file_header {
     logprob_header body;
     uint32_t crc;                // of all bytes before this field
 };
-static_assert(sizeof(file_header) == 32, "the header is written as it lies in memory");
+static_assert(sizeof(file_header) == 36, "the header is written as it lies in memory");
 
 constexpr char file_magic[8] = { 'L', 'L', 'M', 'M', 'L', 'O', 'G', 'P' };
-constexpr uint32_t file_version = 1;
+constexpr uint32_t file_version = 2;
 constexpr float steps = 65535.0f;
 
 uint16_t encode(float logprob) {
@@ -82,11 +82,12 @@ logprob_reader::logprob_reader(const std::string & path, const logprob_header & 
         fail(LLMM_ERR_STATE_INVALID, "%s is corrupt or of an unknown version", path.c_str());
     }
     if (h.body.n_vocab != expected.n_vocab || h.body.n_ctx != expected.n_ctx || h.body.n_chunks != expected.n_chunks ||
-        h.body.tokens_crc != expected.tokens_crc) {
+        h.body.first != expected.first || h.body.tokens_crc != expected.tokens_crc) {
         fail(LLMM_ERR_STATE_MISMATCH,
-             "%s was made with vocabulary %d, context %d, %d chunks and its own text; this run has vocabulary %d, context %d, "
-             "%d chunks%s",
-             path.c_str(), h.body.n_vocab, h.body.n_ctx, h.body.n_chunks, expected.n_vocab, expected.n_ctx, expected.n_chunks,
+             "%s was made with vocabulary %d, context %d, %d chunks scored from token %d on and its own text; this run has "
+             "vocabulary %d, context %d, %d chunks scored from token %d on%s",
+             path.c_str(), h.body.n_vocab, h.body.n_ctx, h.body.n_chunks, h.body.first, expected.n_vocab, expected.n_ctx,
+             expected.n_chunks, expected.first,
              h.body.tokens_crc != expected.tokens_crc ? " and another text" : "");
     }
     if (size != (int64_t) (sizeof(h) + sizeof(crc_)) + expected.rows() * expected.n_vocab * (int64_t) sizeof(row_[0])) {

@@ -15,10 +15,11 @@ struct logprob_header {
     int32_t n_vocab = 0;
     int32_t n_ctx = 0;
     int32_t n_chunks = 0;
+    int32_t first = 0;                   // token of each window whose successor is the first that is scored
     uint32_t tokens_crc = 0;             // of the tokens that were scored
 
     // Positions with log-probabilities in the file.
-    int64_t rows() const { return (int64_t) n_chunks * (n_ctx - 1 - n_ctx / 2); }
+    int64_t rows() const { return (int64_t) n_chunks * (n_ctx - 1 - first); }
 };
 
 // Log-probabilities lie between 0 and this; less likely tokens are stored as this likely. They carry e^-24 of the

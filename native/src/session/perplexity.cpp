@@ -79,6 +79,7 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
     header.n_vocab = n_vocab;
     header.n_ctx = window;
     header.n_chunks = n_chunks;
+    header.first = first;
     header.tokens_crc = crc32c(tokens.data(), (size_t) n_chunks * (size_t) window * sizeof(int32_t));
     std::optional<logprob_reader> base;
     if (params.against_path) {
