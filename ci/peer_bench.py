@@ -71,7 +71,10 @@ def output(command):
 # Name of a setting that both sides have, and its value on our and on the peer's command line.
 PAGES = {None: [], "f16": ["--max-memory-mb", "4096", "--quantization-enabled", "false"],
          "q4": ["--max-memory-mb", "4096", "--quantization-enabled", "true", "--no-probe"],
-         "smallest": ["--max-memory-mb", "4096", "--smallest-tier", "true", "--no-probe"]}
+         "smallest": ["--max-memory-mb", "4096", "--smallest-tier", "true", "--no-probe", "--page-size", "64",
+                      "--recent-window", "64"],
+         "pruned": ["--max-memory-mb", "4096", "--quantization-enabled", "true", "--no-probe",
+                    "--pruning-threshold", "0.01"]}
 VARIANTS = {"flash attention off": ("off", "0"), "flash attention on": ("on", "1")}
 
 

@@ -79,7 +79,7 @@ TEST(Pruning, DefaultsAreDocumented) {
     EXPECT_EQ(1.0f, p.keep_ratio);
     EXPECT_EQ(0, p.max_active_tokens);
     EXPECT_EQ(-1, p.max_shadow_tokens);
-    EXPECT_EQ(0.99f, p.select_mass);
+    EXPECT_EQ(1.0f, p.select_mass);
     EXPECT_EQ(16, p.test_interval);
     EXPECT_EQ(4, p.select_interval);
     EXPECT_EQ(1024, p.min_tokens);
@@ -256,6 +256,23 @@ TEST(Pruning, SwitchesWhileASessionRuns) {
     ASSERT_OK(llmm_session_set_pruning(s.get(), &again));
     run(s.get(), 20);
     EXPECT_GT(stats(s.get()).prune_shadow_tokens, 0);
+}
+
+TEST(Pruning, TheLastTurnStays) {
+    const session_ptr s = prompted(shared_llama(), keeping(0));
+    run(s.get(), 20);
+    const int32_t begin = n_prompt + 20;
+    eval(s.get(), random_tokens(48, 5));
+    run(s.get(), n_steps);
+    int32_t in_turn = 0;
+    for (const llmm_prune_page & p : pages_of(s.get())) {
+        if (p.last_pos >= begin && p.first_pos < begin + 48) {
+            EXPECT_EQ(1.0f, p.active_share) << "from " << p.first_pos;
+            in_turn++;
+        }
+    }
+    EXPECT_GE(in_turn, 3);
+    EXPECT_GT(stats(s.get()).prune_shadow_tokens, 200) << "while the rest goes";
 }
 
 TEST(Pruning, RewindingForgetsWhatWasLearned) {

@@ -2,7 +2,9 @@
 // model cache; a test whose file is absent skips and names it.
 #include "paged_support.h"
 
+#include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 
 namespace llmm_test {
@@ -138,6 +140,37 @@ TEST_F(RealModel, SmolLmGivesTheSameAfterSaveLoadAndRewind) {
     ASSERT_OK(llmm_session_rewind(s.get(), int32_t(question.size()) + 8));
     EXPECT_EQ(slice(answer, 8, 24), decode(s.get(), new_sampler(model_.get(), "{\"temperature\":0}").get(), 16));
     EXPECT_TRUE(same_bits(expected, logits(s)));
+}
+
+TEST_F(RealModel, SmolLmRestoresPagesFarFasterThanItReadsATextAgain) {
+    OPEN_OR_SKIP(smollm_file);
+    if (!file_exists(model_path(text_file))) {
+        GTEST_SKIP() << model_path(text_file) << " is absent";
+    }
+    token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 20000), true);
+    ASSERT_GE(text.size(), 2049u);
+    const int32_t next = text[2048];
+    text.resize(2048);
+    llmm_session_params p;
+    llmm_session_params_init(&p);
+    p.kv_page_tokens = 32;
+    p.kv_quantize = LLMM_KV_4BIT;
+    const session_ptr s = open_session(model_.get(), p), loaded = open_session(model_.get(), p);
+    const auto seconds = [](auto && work) {
+        const auto began = std::chrono::steady_clock::now();
+        work();
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    };
+    const std::string file = temp_path("restore");
+    const double reading = seconds([&] { eval(s.get(), text); });
+    ASSERT_OK(llmm_session_save(s.get(), file.c_str()));
+    const double restoring = seconds([&] { ASSERT_OK(llmm_session_load(loaded.get(), file.c_str())); });
+    RecordProperty("ratio", std::to_string(reading / restoring));
+    std::printf("2,048 tokens: read in %.3f s, restored in %.3f s: %.0f times as fast\n", reading, restoring, reading / restoring);
+    EXPECT_GE(reading, 10 * restoring);
+    eval(s.get(), { next });
+    eval(loaded.get(), { next });
+    EXPECT_TRUE(same_bits(logits(s), logits(loaded)));
 }
 
 TEST_F(RealModel, SmolLmObeysAJsonSchema) {

@@ -14,6 +14,7 @@ namespace llmm {
 namespace {
 
 constexpr int32_t most_group_elements = 16384;         // what a tile of queries holds at least one token of
+constexpr int32_t longest_protected_turn = 512;        // tokens
 constexpr uint64_t cell_bytes = 144;                   // of llama.cpp's tables and the plan, by cell
 
 bool paged_layer(const kv_cache_request & r, uint32_t il) {
@@ -132,6 +133,7 @@ void paged_cache::clear(bool data) {
     page_mass_.clear();
     llama_kv_cache::clear(data);
     pruner_.forget_all();
+    turn_ = {};
     describe_all();
     store_.set_pinned_shift(0);
 }
@@ -299,12 +301,30 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
         }
     }
 
+    follow_turn(ubatch);
     plan_facts_.clear();
     for (const int32_t p : plan_pages_) {
-        plan_facts_.push_back({ p, store_.n_used(p), store_.first_pos(p), store_.last_pos(p), !store_.is_prunable(p) });
+        plan_facts_.push_back({ p, store_.n_used(p), store_.first_pos(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
     }
     pruner_.plan(plan_facts_, least, (int32_t) n_tokens);
     plan_masses((int32_t) n_tokens);
+}
+
+void paged_cache::follow_turn(const llama_ubatch & ubatch) {
+    const auto [first, last] = std::minmax_element(ubatch.pos, ubatch.pos + ubatch.n_tokens);
+    if (ubatch.n_tokens == 1) {
+        turn_.open = 0;
+        return;
+    }
+    turn_.begin = turn_.open && *first >= turn_.begin ? turn_.begin : *first;
+    turn_.end = *last + 1;
+    turn_.open = 1;
+}
+
+// What was asked last is never pruned, unless it is the first prompt or so long that it is the context rather than a
+// question about it.
+bool paged_cache::in_last_turn(int32_t page) const {
+    return turn_.begin > 0 && turn_.end - turn_.begin <= longest_protected_turn && store_.last_pos(page) >= turn_.begin && store_.first_pos(page) < turn_.end;
 }
 
 // Whether this step tells what its attention fell on, and the memory for it.

@@ -90,6 +90,8 @@ private:
     void rotate_keys(const std::vector<int32_t> & pages, int32_t shift);
     void plan_visibility(const llama_ubatch & ubatch);
     void plan_masses(int32_t n_tokens);
+    void follow_turn(const llama_ubatch & ubatch);
+    bool in_last_turn(int32_t page) const;
     void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
     void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens, int ith);
     void gather(const layer_nodes & layer, ggml_tensor * out, int ith, int nth) const;
@@ -101,6 +103,11 @@ private:
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;
     pruner pruner_;
+    // Positions [begin, end) of the last prompt, which came in one batch or several.
+    struct turn {
+        int32_t begin = 0, end = 0;
+        int32_t open = 0;                    // 1: the next batch belongs to it
+    } turn_;
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 

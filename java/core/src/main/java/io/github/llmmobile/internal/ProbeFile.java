@@ -19,12 +19,16 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The outcome of one probe as a file, {@code probes/<fingerprint>-<page size>-<library version>.json} in a cache folder.
+ * The outcome of one probe as a file, {@code probes/<fingerprint>-<page size>-<library version>-<revision>.json} in a cache
+ * folder.
  * It saves time and nothing else: what cannot be read or written is as if it were not there. Threads and processes: any;
  * a reader finds a whole file or none.
  */
 public final class ProbeFile {
   private static final Logger LOG = LoggerFactory.getLogger(ProbeFile.class);
+
+  /** Another number whenever the probe, the codec or the kernels come to another outcome within one library version. */
+  private static final int REVISION = 2;
 
   private final @Nullable Path path;
   private final String model;
@@ -48,7 +52,7 @@ public final class ProbeFile {
    * @return the file, or a stand-in for none
    */
   public static ProbeFile of(@Nullable Path cache, String model, int pageTokens, String library) {
-    String name = model + "-" + pageTokens + "-" + library + ".json";
+    String name = model + "-" + pageTokens + "-" + library + "-" + REVISION + ".json";
     Path folder = cache != null ? cache : folder();
     return new ProbeFile(folder == null ? null : folder.resolve("probes").resolve(name), model, pageTokens, library);
   }
@@ -95,7 +99,7 @@ public final class ProbeFile {
 
   private KvProbe parse(JsonObject json) {
     if (!json.get("model").getAsString().equals(model) || json.get("page_tokens").getAsInt() != pageTokens
-        || !json.get("library").getAsString().equals(library)) {
+        || !json.get("library").getAsString().equals(library) || json.get("revision").getAsInt() != REVISION) {
       throw new IllegalArgumentException("it is about something else");
     }
     Quantization safe = Quantization.valueOf(json.get("safe").getAsString().toUpperCase(Locale.ROOT));
@@ -119,6 +123,7 @@ public final class ProbeFile {
     json.addProperty("model", model);
     json.addProperty("page_tokens", pageTokens);
     json.addProperty("library", library);
+    json.addProperty("revision", REVISION);
     json.addProperty("safe", probe.safe.name().toLowerCase(Locale.ROOT));
     json.addProperty("kl_4bit", probe.fourBit);
     json.addProperty("kl_smallest", probe.smallest);

@@ -33,7 +33,7 @@ class ProbeFileTest {
   }
 
   private Path path() {
-    return cache.resolve("probes").resolve("0123456789abcdef-32-0.1.0.json");
+    return cache.resolve("probes").resolve("0123456789abcdef-32-0.1.0-2.json");
   }
 
   @Test
@@ -48,8 +48,8 @@ class ProbeFileTest {
     assertEquals(0, read.divergence(Quantization.F16));
     assertEquals(0.001, read.noise);
     assertEquals(0.02, read.limit());
-    assertEquals("{\"model\":\"0123456789abcdef\",\"page_tokens\":32,\"library\":\"0.1.0\",\"safe\":\"four_bit\","
-        + "\"kl_4bit\":0.005,\"kl_smallest\":0.03,\"kl_noise\":0.001,\"limit\":0.02}\n", Files.readString(path()));
+    assertEquals("{\"model\":\"0123456789abcdef\",\"page_tokens\":32,\"library\":\"0.1.0\",\"revision\":2,"
+        + "\"safe\":\"four_bit\",\"kl_4bit\":0.005,\"kl_smallest\":0.03,\"kl_noise\":0.001,\"limit\":0.02}\n", Files.readString(path()));
     try (Stream<Path> files = Files.list(path().getParent())) {
       assertEquals(List.of(path()), files.collect(Collectors.toList()));
     }
@@ -71,7 +71,8 @@ class ProbeFileTest {
     List<String> damaged = List.of("", "{", "[]", "null", "7", "{}", sound.substring(0, 40),
         sound.replace("four_bit", "adaptive"), sound.replace("four_bit", "five_bit"), sound.replace("0.005", "null"),
         sound.replace("0.005", "\"x\""), sound.replace("0.005", "1e999"), sound.replace("0.005", "[1,2]"),
-        sound.replace("32", "16"), sound.replace("cdef", "cdee"), sound.replace("0.1.0", "0.1.1"));
+        sound.replace("32", "16"), sound.replace("cdef", "cdee"), sound.replace("0.1.0", "0.1.1"),
+        sound.replace("revision\":2", "revision\":1"));
     for (String text : damaged) {
       Files.writeString(path(), text);
       probes = 0;
