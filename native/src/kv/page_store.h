@@ -11,8 +11,6 @@
 #include "page_pool.h"
 #include "spill_file.h"
 
-#include "pruning/prune_settings.h"
-
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -41,7 +39,6 @@ struct kv_settings {
     int32_t pinned_tokens = 16;            // first tokens (attention sinks, a system prompt): the same
     std::string spill_dir;                 // empty: no spill file
     int32_t n_threads = 1;                 // that may read spilled pages at a time
-    prune_settings prune;
 };
 
 struct kv_counters {

@@ -87,12 +87,12 @@ std::string paged_cache::unsupported(const kv_cache_request & r) {
     return "";
 }
 
-paged_cache::paged_cache(const kv_cache_request & r, const kv_settings & settings)
+paged_cache::paged_cache(const kv_cache_request & r, const kv_settings & settings, const prune_settings & prune)
     : llama_kv_cache(r.model, r.hparams, r.type_k, r.type_v, r.v_trans, r.offload, r.unified, r.kv_size, r.n_seq_max, r.n_pad,
                      r.n_swa, r.swa_type, nullptr, [](int32_t) { return false; }, nullptr, nullptr),
       store_(settings, (int32_t) r.hparams.n_embd_head_k(first_paged_layer(r)), (int32_t) r.hparams.n_head_kv(first_paged_layer(r)),
              n_paged_layers(r), n_pages(r, settings), cell_bytes * r.kv_size + pruner_bytes(r, settings)),
-      pruner_(settings.prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), kernels_(kernels()) {
+      pruner_(prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), kernels_(kernels()) {
     const float cap = r.hparams.attn_soft_cap ? r.hparams.f_attn_logit_softcapping : 0.0f;
     int32_t index = 0;
     for (uint32_t il = 0; il < r.hparams.n_layer_all; il++) {

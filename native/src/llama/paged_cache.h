@@ -28,7 +28,7 @@ struct state_header;
 class paged_cache final : public llama_kv_cache {
 public:
     // Throws std::bad_alloc, std::system_error. Check unsupported() first.
-    paged_cache(const kv_cache_request & request, const kv_settings & settings);
+    paged_cache(const kv_cache_request & request, const kv_settings & settings, const prune_settings & prune);
 
     // Why a cache like this cannot be paged; empty if it can.
     static std::string unsupported(const kv_cache_request & request);
@@ -128,7 +128,7 @@ private:
 // Hooks of a session with a paged cache. cache() is null until the context exists, and if the architecture cannot page.
 class paging_hooks final : public context_hooks {
 public:
-    explicit paging_hooks(const kv_settings & settings) : settings_(settings) {}
+    paging_hooks(const kv_settings & settings, const prune_settings & prune) : settings_(settings), prune_(prune) {}
 
     llama_kv_cache * new_kv_cache(const kv_cache_request & request) override;
 
@@ -138,6 +138,7 @@ public:
 
 private:
     kv_settings settings_;
+    prune_settings prune_;
     std::exception_ptr failure_;
     paged_cache * cache_ = nullptr;          // owned by the context
     std::string refusal_ = "this architecture has no cache that can be paged";

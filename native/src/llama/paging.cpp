@@ -6,7 +6,7 @@
 
 namespace llmm {
 
-paging::paging(const kv_settings & settings) : hooks_(std::make_shared<paging_hooks>(settings)) {}
+paging::paging(const kv_settings & settings, const prune_settings & prune) : hooks_(std::make_shared<paging_hooks>(settings, prune)) {}
 
 llama_context * paging::new_context(llama_model * model, const llama_context_params & params) {
     const hooks_scope scope(hooks_);
@@ -75,7 +75,7 @@ llama_kv_cache * paging_hooks::new_kv_cache(const kv_cache_request & request) {
         return nullptr;
     }
     try {
-        cache_ = new paged_cache(request, settings_);
+        cache_ = new paged_cache(request, settings_, prune_);
     } catch (...) {
         failure_ = std::current_exception();
         throw;

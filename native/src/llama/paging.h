@@ -19,7 +19,7 @@ class paging_hooks;
 // Paging of one context. Outlives it; all but the first two functions need the context, with pages.
 class paging {
 public:
-    explicit paging(const kv_settings & settings);
+    explicit paging(const kv_settings & settings, const prune_settings & prune = {});
 
     // As llama_init_from_model, with a paged cache. Once. Throws std::system_error if there is no spill file to be had.
     llama_context * new_context(llama_model * model, const llama_context_params & params);

@@ -100,7 +100,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         std::lock_guard<std::mutex> lock(owner_->adapters_mutex());
         const assert_scope asserts(LLMM_ERR_MODEL_INVALID);    // builds the graphs of a model that may contradict itself
         if (params.pages) {
-            paging_ = std::make_unique<paging>(*params.pages);
+            paging_ = std::make_unique<paging>(*params.pages, params.prune);
         }
         try {
             context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);

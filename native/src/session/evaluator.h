@@ -34,6 +34,7 @@ struct evaluator_params {
     bool embeddings = false;              // hidden states beside the logits
     llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
     std::optional<kv_settings> pages;     // none: llama.cpp's own cache
+    prune_settings prune;                 // with pages only
 };
 
 // Threads in force and the wish to stop; shared with the threads that may change them while a step runs.

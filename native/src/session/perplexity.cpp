@@ -97,6 +97,7 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
     ep.n_outputs = ep.n_batch;
     ep.flash_attention = flash_attention_;
     ep.pages = pages_;
+    ep.prune = pruning_;
     evaluator & ev = make_evaluator(ep);
 
     const progress_sink progress{ params.progress, params.progress_data };

@@ -140,7 +140,7 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     pages_ = page_settings(params);
     if (pages_) {
         pages_->n_threads = std::max(control_.n_threads.load(), control_.n_threads_batch.load());
-        pages_->prune = pruning;
+        pruning_ = pruning;
     } else if (pruning.prunes()) {
         fail(LLMM_ERR_NOT_AVAILABLE, "tokens are pruned page by page; set params.kv_page_tokens");
     }
@@ -154,6 +154,7 @@ session::session(const fork_of & from) : owner_(from.parent.owner_) {
     n_batch_ = parent.n_batch_;
     flash_attention_ = parent.flash_attention_;
     pages_ = parent.pages_;
+    pruning_ = parent.pruning_;
     control_.n_threads = parent.control_.n_threads.load();
     control_.n_threads_batch = parent.control_.n_threads_batch.load();
     adapters_ = parent.adapters_;
@@ -255,6 +256,7 @@ evaluator & session::chat_evaluator() {
     params.n_batch = n_batch_;
     params.flash_attention = flash_attention_;
     params.pages = pages_;
+    params.prune = pruning_;
     return make_evaluator(params);
 }
 
@@ -618,7 +620,7 @@ void session::set_pruning(const prune_settings & settings) {
     if (!pages_) {
         fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
     }
-    pages_->prune = settings;
+    pruning_ = settings;
     if (evaluator_) {
         evaluator_->set_pruning(settings);
     }

@@ -111,6 +111,7 @@ private:
     int32_t n_batch_ = 0;
     llama_flash_attn_type flash_attention_ = LLAMA_FLASH_ATTN_TYPE_AUTO;
     std::optional<kv_settings> pages_;
+    prune_settings pruning_;
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
     std::mutex trim_mutex_;                                   // held while a budget is applied between calls
