@@ -127,42 +127,81 @@ public final class LlmModel implements AutoCloseable {
     config.maxNewTokens().ifPresent(generation::maxTokens);
     try (NativeHandle.Use use = handle.use()) {
       int vocabulary = info().vocabulary();
+      PrunePlan pruning = config.tokenPruning().map(PrunePlan::new).orElse(null);
+      PagePlan pages = null;
       NativeSession session = null;
-      long budget = 0;
-      if (config.memoryManager().isPresent()) {
-        MemoryManagerConfig memory = config.memoryManager().get();
-        PagePlan plan = null;
+      LlmException refusal = null;
+      try {
+        pages = pages(config, options.threads());
+      } catch (LlmException e) {
+        refusal = e;
+      }
+      if (pages != null) {
+        techniques = withPages(config, techniques, pages, pruning);
         try {
-          plan = new PagePlan(memory, probe(memory, options.threads()));
+          session = handle.newSession(options, pages.settings(), pruning == null ? null : pruning.settings());
         } catch (LlmException e) {
-          techniques = withoutPages(config, techniques, e);
-        }
-        if (plan != null) {
-          techniques = plan.limited()
-              ? Techniques.withLimitedMemoryManager(config, techniques, plan.detail())
-              : Techniques.withMemoryManager(techniques, plan.detail());
-          try {
-            session = handle.newSession(options, plan.settings());
-            budget = plan.settings().budgetBytes();
-          } catch (LlmException e) {
-            techniques = withoutPages(config, techniques, e);
-          }
+          refusal = e;
         }
       }
+      if (refusal != null) {
+        techniques = withoutPages(config, techniques, pruning, refusal);
+      }
+      long budget = pages == null || session == null ? 0 : pages.settings().budgetBytes();
       if (session == null) {
-        session = handle.newSession(options, null);
+        session = handle.newSession(options, null, null);
       }
       return new LlmSession(session, vocabulary, generation.build(), techniques, budget);
     }
   }
 
+  /** The pages that a configuration needs, or null if it needs none. */
+  private @Nullable PagePlan pages(InferenceConfig config, int threads) {
+    if (config.memoryManager().isPresent()) {
+      MemoryManagerConfig memory = config.memoryManager().get();
+      return new PagePlan(memory, probe(memory, threads));
+    }
+    return config.tokenPruning().isPresent() ? PagePlan.stored() : null;
+  }
+
+  /** What becomes of the techniques where the model has pages. */
+  private static List<TechniqueReport> withPages(
+      InferenceConfig config, List<TechniqueReport> planned, PagePlan pages, @Nullable PrunePlan pruning) {
+    List<TechniqueReport> techniques = planned;
+    if (config.memoryManager().isPresent()) {
+      techniques = pages.limited()
+          ? Techniques.limited(config, techniques, Techniques.MEMORY, pages.detail(),
+              "ask for less, set probe_enabled to false")
+          : Techniques.active(techniques, Techniques.MEMORY, pages.detail());
+    }
+    if (pruning == null) {
+      return techniques;
+    }
+    if (!pruning.prunes()) {
+      return Techniques.off(techniques, Techniques.PRUNING, pruning.detail());
+    }
+    return config.memoryManager().isPresent() && config.memoryManager().get().exactAttention()
+        ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, "exact_attention reads every token")
+        : Techniques.active(techniques, Techniques.PRUNING, pruning.detail());
+  }
+
   /** What becomes of the techniques where the model cannot be paged; any other failure is passed on. */
-  private static List<TechniqueReport> withoutPages(
-      InferenceConfig config, List<TechniqueReport> techniques, LlmException failure) {
+  private static List<TechniqueReport> withoutPages(InferenceConfig config, List<TechniqueReport> planned,
+      @Nullable PrunePlan pruning, LlmException failure) {
     if (failure.code() != ErrorCode.NOT_AVAILABLE) {
       throw failure;
     }
-    return Techniques.withoutMemoryManager(config, techniques, String.valueOf(failure.getMessage()));
+    String reason = String.valueOf(failure.getMessage());
+    List<TechniqueReport> techniques = planned;
+    if (config.memoryManager().isPresent()) {
+      techniques = Techniques.notAvailable(config, techniques, Techniques.MEMORY, reason);
+    }
+    if (pruning == null) {
+      return techniques;
+    }
+    return pruning.prunes()
+        ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, reason)
+        : Techniques.off(techniques, Techniques.PRUNING, pruning.detail());
   }
 
   private @Nullable KvProbe probe(MemoryManagerConfig memory, int threads) {
@@ -269,7 +308,7 @@ public final class LlmModel implements AutoCloseable {
       SessionOptions session =
           SessionOptions.builder().contextTokens(tokens.length).threads(options.threads()).build();
       int width = info().embedding();
-      try (NativeSession embedder = handle.newSession(session, null);
+      try (NativeSession embedder = handle.newSession(session, null, null);
           NativeSession.Call call = embedder.begin()) {
         return embedder.embed(tokens, options.pooling(), options.normalize(), width);
       }

@@ -12,6 +12,12 @@ final class PagePlan {
   private final MemoryManagerConfig memory;
   private final @Nullable KvProbe probe;
   private final Quantization used;
+  private final long budgetBytes;
+
+  /** The pages of a session that has no memory manager and yet needs pages: as stored, without a bound. */
+  static PagePlan stored() {
+    return new PagePlan(MemoryManagerConfig.builder().quantizationEnabled(false).build(), null, 0);
+  }
 
   /**
    * Decides.
@@ -20,6 +26,11 @@ final class PagePlan {
    * @param probe what quantised pages do to the model, or null to take what is wanted
    */
   PagePlan(MemoryManagerConfig memory, @Nullable KvProbe probe) {
+    this(memory, probe, (long) memory.maxMemoryMb() << 20);
+  }
+
+  private PagePlan(MemoryManagerConfig memory, @Nullable KvProbe probe, long budgetBytes) {
+    this.budgetBytes = budgetBytes;
     this.memory = memory;
     this.probe = probe;
     used = probe == null ? wanted(memory) : wanted(memory).atMost(probe.safe());
@@ -34,7 +45,7 @@ final class PagePlan {
 
   PageSettings settings() {
     return new PageSettings(memory.pageSize(), used, memory.evictionEnabled(), memory.recentWindow(),
-        memory.pinnedPrefix(), memory.exactAttention(), (long) memory.maxMemoryMb() << 20,
+        memory.pinnedPrefix(), memory.exactAttention(), budgetBytes,
         memory.spillDirectory().orElse(null));
   }
 

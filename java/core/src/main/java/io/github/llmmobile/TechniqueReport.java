@@ -10,7 +10,7 @@ public final class TechniqueReport {
     ACTIVE,
     /** The configuration asks for it, but this version, the model or the device cannot do it. */
     NOT_AVAILABLE,
-    /** The configuration does not ask for it. */
+    /** The configuration does not ask for it, or only for what comes to nothing. */
     OFF
   }
 

@@ -11,7 +11,9 @@ import org.slf4j.LoggerFactory;
 final class Techniques {
   private static final Logger LOG = LoggerFactory.getLogger(Techniques.class);
   private static final String MISSING = "this version of LLM Mobile does not have this technique";
-  private static final String MEMORY = "memory_manager";
+  static final String MEMORY = "memory_manager";
+  static final String PRUNING = "token_pruning";
+  private static final String NOT_TRIED = "not tried yet";
   private static final String NOT_ASKED = "the configuration does not ask for it";
 
   private Techniques() {}
@@ -24,54 +26,58 @@ final class Techniques {
   static List<TechniqueReport> plan(InferenceConfig config) {
     List<TechniqueReport> reports = new ArrayList<>();
     reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
-    reports.add(report("token_pruning", config.tokenPruning().isPresent()));
+    reports.add(planned(PRUNING, config.tokenPruning().isPresent()));
     reports.add(report("layer_compression", config.layerCompression().isPresent()));
     for (TechniqueReport report : reports) {
       if (report.status() == TechniqueReport.Status.NOT_AVAILABLE) {
         refuse(config, report);
       }
     }
-    reports.add(config.memoryManager()
-        .map(memory -> new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, "not tried yet"))
-        .orElseGet(() -> report(MEMORY, false)));
+    reports.add(planned(MEMORY, config.memoryManager().isPresent()));
     return Collections.unmodifiableList(reports);
   }
 
-  /** The same reports with the memory manager at work. */
-  static List<TechniqueReport> withMemoryManager(List<TechniqueReport> planned, String detail) {
-    return replace(planned, new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail));
+  /** The same reports with a technique at work. */
+  static List<TechniqueReport> active(List<TechniqueReport> planned, String technique, String detail) {
+    return replace(planned, new TechniqueReport(technique, TechniqueReport.Status.ACTIVE, detail));
   }
 
   /**
-   * The same reports with the memory manager at work, yet not as it was asked for, which is logged.
+   * The same reports with a technique at work, yet not as it was asked for, which is logged.
    *
+   * @param remedy what helps if the configuration is strict
    * @throws LlmException NOT_AVAILABLE if the configuration is strict
    */
-  static List<TechniqueReport> withLimitedMemoryManager(
-      InferenceConfig config, List<TechniqueReport> planned, String detail) {
-    TechniqueReport limited = new TechniqueReport(MEMORY, TechniqueReport.Status.ACTIVE, detail);
+  static List<TechniqueReport> limited(InferenceConfig config, List<TechniqueReport> planned, String technique,
+      String detail, String remedy) {
+    TechniqueReport limited = new TechniqueReport(technique, TechniqueReport.Status.ACTIVE, detail);
     if (config.strict()) {
-      throw strict(limited, "ask for less, set probe_enabled to false");
+      throw strict(limited, remedy);
     }
     LOG.warn("{}", message(limited));
     return replace(planned, limited);
   }
 
   /**
-   * The same reports with the memory manager refused by the model, which is logged.
+   * The same reports with a technique that cannot act, which is logged.
    *
    * @throws LlmException NOT_AVAILABLE if the configuration is strict
    */
-  static List<TechniqueReport> withoutMemoryManager(
-      InferenceConfig config, List<TechniqueReport> planned, String reason) {
-    TechniqueReport refused = new TechniqueReport(MEMORY, TechniqueReport.Status.NOT_AVAILABLE, reason);
+  static List<TechniqueReport> notAvailable(
+      InferenceConfig config, List<TechniqueReport> planned, String technique, String reason) {
+    TechniqueReport refused = new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, reason);
     refuse(config, refused);
     return replace(planned, refused);
   }
 
-  private static List<TechniqueReport> replace(List<TechniqueReport> planned, TechniqueReport memory) {
+  /** The same reports with a technique that has nothing to do. */
+  static List<TechniqueReport> off(List<TechniqueReport> planned, String technique, String reason) {
+    return replace(planned, new TechniqueReport(technique, TechniqueReport.Status.OFF, reason));
+  }
+
+  private static List<TechniqueReport> replace(List<TechniqueReport> planned, TechniqueReport report) {
     List<TechniqueReport> reports = new ArrayList<>(planned);
-    reports.replaceAll(report -> report.technique().equals(MEMORY) ? memory : report);
+    reports.replaceAll(former -> former.technique().equals(report.technique()) ? report : former);
     return Collections.unmodifiableList(reports);
   }
 
@@ -89,6 +95,13 @@ final class Techniques {
 
   private static String message(TechniqueReport report) {
     return report.technique() + "_config: " + report.detail();
+  }
+
+  /** Of a technique that acts unless the model refuses. */
+  private static TechniqueReport planned(String technique, boolean asked) {
+    return asked
+        ? new TechniqueReport(technique, TechniqueReport.Status.ACTIVE, NOT_TRIED)
+        : report(technique, false);
   }
 
   private static TechniqueReport report(String technique, boolean asked) {

@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.Probes;
@@ -41,6 +42,14 @@ class PagePlanTest {
   void fewerBitsUnderPressureAreGivenUpInSilence() {
     plan(ADAPTIVE, Quantization.FOUR_BIT, Quantization.FOUR_BIT, false,
         "older ones in 4 bits (KL divergence 0.5000 nats)");
+  }
+
+  @Test
+  void withoutAMemoryManagerPagesAreAsStoredAndWithoutABound() {
+    PagePlan plan = PagePlan.stored();
+    assertEquals(Quantization.F16, Probes.quantization(plan.settings()));
+    assertEquals(0, plan.settings().budgetBytes());
+    assertFalse(plan.limited());
   }
 
   @Test

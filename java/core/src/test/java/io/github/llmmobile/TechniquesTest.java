@@ -23,7 +23,7 @@ class TechniquesTest {
 
   @Test
   void whatIsAskedForAndMissingIsReportedAndLoggedOnce() {
-    InferenceConfig config = InferenceConfig.fromJson("{\"token_pruning_config\":{}}");
+    InferenceConfig config = InferenceConfig.fromJson("{\"layer_compression_config\":{}}");
     PrintStream before = System.err;
     ByteArrayOutputStream log = new ByteArrayOutputStream();
     List<TechniqueReport> reports;
@@ -33,16 +33,16 @@ class TechniquesTest {
     } finally {
       System.setErr(before);
     }
-    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, reports.get(1).status());
+    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, reports.get(2).status());
     assertEquals(TechniqueReport.Status.OFF, reports.get(0).status());
     List<String> lines = log.toString(StandardCharsets.UTF_8).lines().collect(Collectors.toList());
     assertEquals(1, lines.size(), lines::toString);
-    assertTrue(lines.get(0).contains("WARN") && lines.get(0).contains("token_pruning_config"), lines::toString);
+    assertTrue(lines.get(0).contains("WARN") && lines.get(0).contains("layer_compression_config"), lines::toString);
   }
 
   @Test
   void strictTurnsItIntoAnError() {
-    for (String section : List.of("edge_cloud", "token_pruning", "layer_compression")) {
+    for (String section : List.of("edge_cloud", "layer_compression")) {
       InferenceConfig config = InferenceConfig.fromJson("{\"" + section + "_config\":{},\"strict\":true}");
       assertTrue(fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.plan(config)).startsWith(section + "_config: "));
     }
@@ -50,32 +50,40 @@ class TechniquesTest {
   }
 
   @Test
-  void theMemoryManagerActsUnlessTheModelRefuses() {
-    InferenceConfig config = InferenceConfig.fromJson("{\"memory_manager_config\":{\"page_size\":64}}");
-    List<TechniqueReport> planned = Techniques.plan(config);
-    assertEquals(TechniqueReport.Status.ACTIVE, planned.get(3).status());
-    List<TechniqueReport> acting = Techniques.withMemoryManager(planned, "some pages");
-    assertEquals("memory_manager: ACTIVE (some pages)", acting.get(3).toString());
-    assertEquals(planned.subList(0, 3), acting.subList(0, 3));
-    List<TechniqueReport> refused = Techniques.withoutMemoryManager(config, planned, "no pages");
-    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, refused.get(3).status());
-    assertEquals("no pages", refused.get(3).detail());
-    assertEquals(planned.subList(0, 3), refused.subList(0, 3));
-    InferenceConfig strict = InferenceConfig.fromJson("{\"memory_manager_config\":{},\"strict\":true}");
-    assertEquals("memory_manager_config: no pages; leave it out, or set strict to false",
-        fails(ErrorCode.NOT_AVAILABLE,
-            () -> Techniques.withoutMemoryManager(strict, Techniques.plan(strict), "no pages")));
+  void whatNeedsPagesActsUnlessTheModelRefuses() {
+    for (int i : new int[] {1, 3}) {
+      String technique = i == 1 ? Techniques.PRUNING : Techniques.MEMORY;
+      InferenceConfig config = InferenceConfig.fromJson("{\"" + technique + "_config\":{}}");
+      List<TechniqueReport> planned = Techniques.plan(config);
+      assertEquals(TechniqueReport.Status.ACTIVE, planned.get(i).status());
+      List<TechniqueReport> acting = Techniques.active(planned, technique, "some pages");
+      assertEquals(technique + ": ACTIVE (some pages)", acting.get(i).toString());
+      List<TechniqueReport> idle = Techniques.off(planned, technique, "nothing to do");
+      assertEquals(technique + ": OFF (nothing to do)", idle.get(i).toString());
+      List<TechniqueReport> refused = Techniques.notAvailable(config, planned, technique, "no pages");
+      assertEquals(technique + ": NOT_AVAILABLE (no pages)", refused.get(i).toString());
+      for (int other = 0; other < 4; other++) {
+        if (other != i) {
+          assertEquals(planned.get(other), acting.get(other));
+          assertEquals(planned.get(other), refused.get(other));
+        }
+      }
+      InferenceConfig strict = config.toBuilder().strict(true).build();
+      assertEquals(technique + "_config: no pages; leave it out, or set strict to false",
+          fails(ErrorCode.NOT_AVAILABLE,
+              () -> Techniques.notAvailable(strict, Techniques.plan(strict), technique, "no pages")));
+    }
   }
 
   @Test
   void aWishThatTheModelCannotBearIsLoggedOrRefused() {
     InferenceConfig config = InferenceConfig.fromJson("{\"memory_manager_config\":{}}");
-    List<TechniqueReport> limited =
-        Techniques.withLimitedMemoryManager(config, Techniques.plan(config), "16 bits, for 4 are unsafe");
+    List<TechniqueReport> limited = Techniques.limited(
+        config, Techniques.plan(config), Techniques.MEMORY, "16 bits, for 4 are unsafe", "ask for less");
     assertEquals("memory_manager: ACTIVE (16 bits, for 4 are unsafe)", limited.get(3).toString());
     InferenceConfig strict = config.toBuilder().strict(true).build();
-    assertEquals("memory_manager_config: 16 bits, for 4 are unsafe; ask for less, set probe_enabled to false, or set"
-        + " strict to false", fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.withLimitedMemoryManager(
-            strict, Techniques.plan(strict), "16 bits, for 4 are unsafe")));
+    assertEquals("memory_manager_config: 16 bits, for 4 are unsafe; ask for less, or set strict to false",
+        fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.limited(
+            strict, Techniques.plan(strict), Techniques.MEMORY, "16 bits, for 4 are unsafe", "ask for less")));
   }
 }

@@ -33,7 +33,10 @@ public class LlmmPreset implements InfoMapper, LoadEnabled {
 
   private static final String[] STRUCTS = {
     "llmm_model_params",
+    "llmm_prune_params",
     "llmm_session_params",
+    "llmm_prune_event",
+    "llmm_prune_page",
     "llmm_kv_probe_result",
     "llmm_token_result",
     "llmm_token_batch",

@@ -33,12 +33,38 @@ final class ConfigArguments {
   @Nullable String bandwidthThreshold;
 
   @Option(names = "--pruning-threshold", paramLabel = "X",
-      description = "Token pruning: importance below which a token is pruned, 0 to 1.")
+      description = "Token pruning: share of a head's attention, 0 to 1, that the tokens pruned from it hold together"
+          + " at most; 0 prunes nothing.")
   @Nullable Double pruningThreshold;
 
   @Option(names = "--max-shadow-size", paramLabel = "N",
-      description = "Token pruning: pruned tokens kept for a return; -1 for no limit.")
+      description = "Token pruning: pruned tokens kept for a return; 0 for none, -1 for no limit.")
   @Nullable Integer maxShadowSize;
+
+  @Option(names = "--keep-ratio", paramLabel = "X",
+      description = "Token pruning: share of the tokens that stays active, 0 to 1; below 1 it takes the place of the"
+          + " threshold.")
+  @Nullable Double keepRatio;
+
+  @Option(names = "--max-active-tokens", paramLabel = "N",
+      description = "Token pruning: the same as a number of tokens; 0 for any number.")
+  @Nullable Integer maxActiveTokens;
+
+  @Option(names = "--selection-mass", paramLabel = "X",
+      description = "Token pruning: share of a head's attention, 0 to 1, that a step reads at least.")
+  @Nullable Double selectionMass;
+
+  @Option(names = "--prune-test-interval", paramLabel = "N",
+      description = "Token pruning: steps from one test of the pruned tokens to the next.")
+  @Nullable Integer pruneTestInterval;
+
+  @Option(names = "--prune-min-tokens", paramLabel = "N",
+      description = "Token pruning: context length below which nothing is pruned.")
+  @Nullable Integer pruneMinTokens;
+
+  @Option(names = "--prune-policy", paramLabel = "WHAT",
+      description = "Token pruning: what decides which tokens stay: attention; or, for comparisons, recency or random.")
+  @Nullable String prunePolicy;
 
   @Option(names = "--compression-rank", paramLabel = "N",
       description = "Layer compression: rank of the low-rank stand-ins.")
@@ -134,6 +160,12 @@ final class ConfigArguments {
     set(json, flags, EDGE, "bandwidth_threshold", "--bandwidth-threshold", bandwidth());
     set(json, flags, PRUNING, "pruning_threshold", "--pruning-threshold", pruningThreshold);
     set(json, flags, PRUNING, "max_shadow_size", "--max-shadow-size", maxShadowSize);
+    set(json, flags, PRUNING, "keep_ratio", "--keep-ratio", keepRatio);
+    set(json, flags, PRUNING, "max_active_tokens", "--max-active-tokens", maxActiveTokens);
+    set(json, flags, PRUNING, "selection_mass", "--selection-mass", selectionMass);
+    set(json, flags, PRUNING, "test_interval", "--prune-test-interval", pruneTestInterval);
+    set(json, flags, PRUNING, "min_tokens", "--prune-min-tokens", pruneMinTokens);
+    set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
     set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);
     set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);

@@ -65,6 +65,12 @@ class ConfigArgumentsTest {
     arguments.bandwidthThreshold = "2.5";
     arguments.pruningThreshold = 0.02;
     arguments.maxShadowSize = -1;
+    arguments.keepRatio = 0.5;
+    arguments.maxActiveTokens = 300;
+    arguments.selectionMass = 0.9;
+    arguments.pruneTestInterval = 8;
+    arguments.pruneMinTokens = 64;
+    arguments.prunePolicy = "recency";
     arguments.compressionRank = 4;
     arguments.hotPathIndices = List.of(0, -1);
     arguments.maxMemoryMb = 256;
@@ -84,6 +90,12 @@ class ConfigArgumentsTest {
     JsonObject pruning = json(config, "token_pruning_config");
     assertEquals(0.02, pruning.get("pruning_threshold").getAsDouble());
     assertEquals(-1, pruning.get("max_shadow_size").getAsInt());
+    assertEquals(0.5, pruning.get("keep_ratio").getAsDouble());
+    assertEquals(300, pruning.get("max_active_tokens").getAsInt());
+    assertEquals(0.9, pruning.get("selection_mass").getAsDouble());
+    assertEquals(8, pruning.get("test_interval").getAsInt());
+    assertEquals(64, pruning.get("min_tokens").getAsInt());
+    assertEquals("recency", pruning.get("policy").getAsString());
     JsonObject layers = json(config, "layer_compression_config");
     assertEquals(4, layers.get("compression_rank").getAsInt());
     assertEquals("[0,-1]", layers.get("hot_path_indices").toString());
@@ -128,6 +140,15 @@ class ConfigArgumentsTest {
     assertEquals(ExitCode.USAGE, e.exitCode());
     assertTrue(e.getMessage().startsWith("--page-size: "), e.getMessage());
     assertTrue(e.getMessage().contains("20"), e.getMessage());
+  }
+
+  @Test
+  void wrongPolicyNamesTheFlag() {
+    ConfigArguments arguments = new ConfigArguments();
+    arguments.prunePolicy = "age";
+    CliException e = assertThrows(CliException.class, arguments::merged);
+    assertEquals(ExitCode.USAGE, e.exitCode());
+    assertEquals("--prune-policy: must be attention, recency or random, but is \"age\"", e.getMessage());
   }
 
   @Test

@@ -55,6 +55,8 @@ class HelpTest {
     Set<String> names = optionNames(command);
     for (String name : List.of("--model", "--config", "--threads", "--json", "--verbose", "--context",
         "--flash-attention", "--bandwidth-threshold", "--pruning-threshold", "--max-shadow-size",
+        "--keep-ratio", "--max-active-tokens", "--selection-mass", "--prune-test-interval", "--prune-min-tokens",
+        "--prune-policy",
         "--compression-rank", "--hot-path-indices", "--max-memory-mb", "--page-size", "--quantization-enabled", "--smallest-tier", "--no-probe",
         "--spill-directory", "--eviction-enabled", "--recent-window", "--pinned-prefix", "--exact-attention",
         "--cache-directory",

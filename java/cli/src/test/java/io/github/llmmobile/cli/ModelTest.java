@@ -147,9 +147,9 @@ class ModelTest {
   @Test
   void techniqueThatIsMissingIsWarnedOfAndReported() {
     TestCli.Outcome outcome = TestCli.real().run("run", "--json", "--max-tokens", "1", "--page-size", "16",
-        "--pruning-threshold", "0.1", "Hi");
+        "--pruning-threshold", "0.1", "--compression-rank", "8", "Hi");
     assertEquals(0, outcome.code(), outcome.err());
-    assertTrue(outcome.err().startsWith("warning: token_pruning is not available: "), outcome.err());
+    assertTrue(outcome.err().startsWith("warning: layer_compression is not available: "), outcome.err());
     assertEquals(1, outcome.err().lines().count(), outcome.err());
     JsonArray techniques = json(outcome).getAsJsonArray("techniques");
     List<String> statuses = new ArrayList<>();
@@ -158,14 +158,15 @@ class ModelTest {
       assertEquals(Set.of("technique", "status", "detail"), report.keySet());
       statuses.add(report.get("technique").getAsString() + " " + report.get("status").getAsString());
     }
-    assertTrue(statuses.contains("token_pruning not_available"), statuses.toString());
+    assertTrue(statuses.contains("layer_compression not_available"), statuses.toString());
+    assertTrue(statuses.contains("token_pruning active"), statuses.toString());
     assertTrue(statuses.contains("memory_manager active"), statuses.toString());
     assertTrue(json(outcome).getAsJsonObject("stats").get("kv_pages_f16").getAsInt() > 0);
   }
 
   @Test
   void strictTurnsTheWarningIntoAnError() {
-    TestCli.Outcome outcome = TestCli.real().run("run", "--strict", "--pruning-threshold", "0.1", "Hi");
+    TestCli.Outcome outcome = TestCli.real().run("run", "--strict", "--compression-rank", "8", "Hi");
     assertEquals(6, outcome.code(), outcome.err());
     assertEquals("", outcome.out());
   }

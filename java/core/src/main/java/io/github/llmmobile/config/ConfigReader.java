@@ -176,7 +176,7 @@ final class ConfigReader {
     }
   }
 
-  private static String quoted(String text) {
+  static String quoted(String text) {
     return text.length() <= SHOWN_CHARACTERS
         ? "\"" + text + "\""
         : "\"" + text.substring(0, SHOWN_CHARACTERS) + "...\"";

@@ -6,18 +6,46 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 
-/** Token pruning with a shadow set: {@code token_pruning_config}. */
+/**
+ * Token pruning with a shadow set: {@code token_pruning_config}.
+ *
+ * <p>While a session decodes, each head reads active tokens only. Pruned ones are in the shadow set: kept, not read, and
+ * tested every few steps; those that matter again come back. This goes page by page, so the session has pages: those of
+ * {@link MemoryManagerConfig}, or without one pages of 32 tokens in 16 bits and without a budget. Pinned and recent
+ * tokens are always read, and prompts read all but what was dropped.
+ */
 public final class TokenPruningConfig {
   static final String PATH = "token_pruning_config";
   private static final String THRESHOLD = "pruning_threshold";
   private static final String SHADOW = "max_shadow_size";
+  private static final String KEEP = "keep_ratio";
+  private static final String ACTIVE = "max_active_tokens";
+  private static final String SELECTION = "selection_mass";
+  private static final String TEST = "test_interval";
+  private static final String MIN = "min_tokens";
+  private static final String POLICY = "policy";
+  private static final String RECORD = "record_events";
 
   private final double pruningThreshold;
   private final int maxShadowSize;
+  private final double keepRatio;
+  private final int maxActiveTokens;
+  private final double selectionMass;
+  private final int testInterval;
+  private final int minTokens;
+  private final PruningPolicy policy;
+  private final boolean recordEvents;
 
   private TokenPruningConfig(Builder b) {
     pruningThreshold = b.pruningThreshold;
     maxShadowSize = b.maxShadowSize;
+    keepRatio = b.keepRatio;
+    maxActiveTokens = b.maxActiveTokens;
+    selectionMass = b.selectionMass;
+    testInterval = b.testInterval;
+    minTokens = b.minTokens;
+    policy = b.policy;
+    recordEvents = b.recordEvents;
   }
 
   /**
@@ -35,11 +63,22 @@ public final class TokenPruningConfig {
    * @return a builder with the same values (never null)
    */
   public Builder toBuilder() {
-    return new Builder().pruningThreshold(pruningThreshold).maxShadowSize(maxShadowSize);
+    Builder b = new Builder();
+    b.pruningThreshold = pruningThreshold;
+    b.maxShadowSize = maxShadowSize;
+    b.keepRatio = keepRatio;
+    b.maxActiveTokens = maxActiveTokens;
+    b.selectionMass = selectionMass;
+    b.testInterval = testInterval;
+    b.minTokens = minTokens;
+    b.policy = policy;
+    b.recordEvents = recordEvents;
+    return b;
   }
 
   /**
-   * The importance below which a token is pruned. In JSON {@code pruning_threshold}. Default: 0.01.
+   * The share of a head's attention, by moving average, that the tokens pruned from it hold together at most. 0 prunes
+   * nothing; a larger one prunes at least as much. In JSON {@code pruning_threshold}. Default: 0.01.
    *
    * @return from 0 to 1
    */
@@ -48,12 +87,80 @@ public final class TokenPruningConfig {
   }
 
   /**
-   * How many pruned tokens are kept so that they can come back. In JSON {@code max_shadow_size}. Default: 100.
+   * How many pruned tokens are kept so that they can come back, on average over layers and heads. What does not fit is
+   * dropped for good, the least important first. In JSON {@code max_shadow_size}. Default: -1, bounded by memory only.
    *
-   * @return a number of tokens; -1 for no limit
+   * @return a number of tokens; 0 for none, -1 for no limit
    */
   public int maxShadowSize() {
     return maxShadowSize;
+  }
+
+  /**
+   * The share of all tokens that stays active, on average over layers and heads. In JSON {@code keep_ratio}. Default:
+   * 1, the threshold decides; less takes its place.
+   *
+   * @return from 0 to 1
+   */
+  public double keepRatio() {
+    return keepRatio;
+  }
+
+  /**
+   * The same as a number of tokens. In JSON {@code max_active_tokens}. Default: 0, any number.
+   *
+   * @return a number of tokens, from 0
+   */
+  public int maxActiveTokens() {
+    return maxActiveTokens;
+  }
+
+  /**
+   * The share of a head's attention that a step reads at least, by estimate: of the active tokens it reads the fewest
+   * that hold so much. In JSON {@code selection_mass}. Default: 0.99.
+   *
+   * @return from 0 to 1; 1 reads all active tokens
+   */
+  public double selectionMass() {
+    return selectionMass;
+  }
+
+  /**
+   * Steps from one test of the pruned tokens to the next. A test reads them all, and those that matter again come back.
+   * In JSON {@code test_interval}. Default: 16.
+   *
+   * @return steps, from 1
+   */
+  public int testInterval() {
+    return testInterval;
+  }
+
+  /**
+   * The context length below which nothing is pruned. In JSON {@code min_tokens}. Default: 1024.
+   *
+   * @return a number of tokens, from 0
+   */
+  public int minTokens() {
+    return minTokens;
+  }
+
+  /**
+   * What decides which tokens stay. In JSON {@code policy}, as {@code "attention"}, {@code "recency"} or {@code
+   * "random"}. Default: attention.
+   *
+   * @return the policy (never null)
+   */
+  public PruningPolicy policy() {
+    return policy;
+  }
+
+  /**
+   * Whether the session keeps a list of what was pruned and recalled. In JSON {@code record_events}. Default: false.
+   *
+   * @return true if it does
+   */
+  public boolean recordEvents() {
+    return recordEvents;
   }
 
   static TokenPruningConfig read(ConfigReader reader, String path) throws IOException {
@@ -61,6 +168,13 @@ public final class TokenPruningConfig {
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
     fields.put(THRESHOLD, (r, p) -> b.pruningThreshold(r.number(p)));
     fields.put(SHADOW, (r, p) -> b.maxShadowSize(r.integer(p)));
+    fields.put(KEEP, (r, p) -> b.keepRatio(r.number(p)));
+    fields.put(ACTIVE, (r, p) -> b.maxActiveTokens(r.integer(p)));
+    fields.put(SELECTION, (r, p) -> b.selectionMass(r.number(p)));
+    fields.put(TEST, (r, p) -> b.testInterval(r.integer(p)));
+    fields.put(MIN, (r, p) -> b.minTokens(r.integer(p)));
+    fields.put(POLICY, (r, p) -> b.policy(PruningPolicy.read(r.text(p), p)));
+    fields.put(RECORD, (r, p) -> b.recordEvents(r.flag(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -69,6 +183,13 @@ public final class TokenPruningConfig {
     JsonObject json = new JsonObject();
     json.addProperty(THRESHOLD, pruningThreshold);
     json.addProperty(SHADOW, maxShadowSize);
+    json.addProperty(KEEP, keepRatio);
+    json.addProperty(ACTIVE, maxActiveTokens);
+    json.addProperty(SELECTION, selectionMass);
+    json.addProperty(TEST, testInterval);
+    json.addProperty(MIN, minTokens);
+    json.addProperty(POLICY, policy.jsonName());
+    json.addProperty(RECORD, recordEvents);
     return json;
   }
 
@@ -78,12 +199,21 @@ public final class TokenPruningConfig {
       return false;
     }
     TokenPruningConfig that = (TokenPruningConfig) other;
-    return Double.compare(pruningThreshold, that.pruningThreshold) == 0 && maxShadowSize == that.maxShadowSize;
+    return Double.compare(pruningThreshold, that.pruningThreshold) == 0
+        && maxShadowSize == that.maxShadowSize
+        && Double.compare(keepRatio, that.keepRatio) == 0
+        && maxActiveTokens == that.maxActiveTokens
+        && Double.compare(selectionMass, that.selectionMass) == 0
+        && testInterval == that.testInterval
+        && minTokens == that.minTokens
+        && policy == that.policy
+        && recordEvents == that.recordEvents;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(pruningThreshold, maxShadowSize);
+    return Objects.hash(pruningThreshold, maxShadowSize, keepRatio, maxActiveTokens, selectionMass, testInterval,
+        minTokens, policy, recordEvents);
   }
 
   @Override
@@ -93,8 +223,17 @@ public final class TokenPruningConfig {
 
   /** Collects a {@link TokenPruningConfig}. Not for use by several threads at once. */
   public static final class Builder {
+    private static final int MAX_TOKENS = 1 << 27;
+
     private double pruningThreshold = 0.01;
-    private int maxShadowSize = 100;
+    private int maxShadowSize = -1;
+    private double keepRatio = 1;
+    private int maxActiveTokens;
+    private double selectionMass = 0.99;
+    private int testInterval = 16;
+    private int minTokens = 1024;
+    private PruningPolicy policy = PruningPolicy.ATTENTION;
+    private boolean recordEvents;
 
     private Builder() {}
 
@@ -121,21 +260,112 @@ public final class TokenPruningConfig {
     }
 
     /**
+     * Sets {@link TokenPruningConfig#keepRatio()}.
+     *
+     * @param keepRatio from 0 to 1
+     * @return this
+     */
+    public Builder keepRatio(double keepRatio) {
+      this.keepRatio = keepRatio;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#maxActiveTokens()}.
+     *
+     * @param maxActiveTokens tokens, or 0 for any number
+     * @return this
+     */
+    public Builder maxActiveTokens(int maxActiveTokens) {
+      this.maxActiveTokens = maxActiveTokens;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#selectionMass()}.
+     *
+     * @param selectionMass from 0 to 1
+     * @return this
+     */
+    public Builder selectionMass(double selectionMass) {
+      this.selectionMass = selectionMass;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#testInterval()}.
+     *
+     * @param testInterval steps, from 1
+     * @return this
+     */
+    public Builder testInterval(int testInterval) {
+      this.testInterval = testInterval;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#minTokens()}.
+     *
+     * @param minTokens tokens, from 0
+     * @return this
+     */
+    public Builder minTokens(int minTokens) {
+      this.minTokens = minTokens;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#policy()}.
+     *
+     * @param policy the policy (required)
+     * @return this
+     */
+    public Builder policy(PruningPolicy policy) {
+      this.policy = Objects.requireNonNull(policy, "policy");
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#recordEvents()}.
+     *
+     * @param recordEvents true to keep the list
+     * @return this
+     */
+    public Builder recordEvents(boolean recordEvents) {
+      this.recordEvents = recordEvents;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
      * @throws io.github.llmmobile.LlmException CONFIG if a value is outside its range
      */
     public TokenPruningConfig build() {
-      // Negative zero would come back from JSON as another value.
-      pruningThreshold += 0.0;
-      if (!(pruningThreshold >= 0 && pruningThreshold <= 1)) {
-        throw ConfigReader.error(PATH + "." + THRESHOLD, "must be from 0 to 1, but is " + pruningThreshold);
-      }
-      if (maxShadowSize < -1) {
-        throw ConfigReader.error(PATH + "." + SHADOW, "must be at least -1, but is " + maxShadowSize);
-      }
+      pruningThreshold = share(THRESHOLD, pruningThreshold);
+      keepRatio = share(KEEP, keepRatio);
+      selectionMass = share(SELECTION, selectionMass);
+      number(SHADOW, maxShadowSize, -1);
+      number(ACTIVE, maxActiveTokens, 0);
+      number(TEST, testInterval, 1);
+      number(MIN, minTokens, 0);
       return new TokenPruningConfig(this);
+    }
+
+    private static double share(String key, double value) {
+      if (!(value >= 0 && value <= 1)) {
+        throw ConfigReader.error(PATH + "." + key, "must be from 0 to 1, but is " + value);
+      }
+      // Negative zero would come back from JSON as another value.
+      return value + 0.0;
+    }
+
+    private static void number(String key, int value, int least) {
+      if (value < least || value > MAX_TOKENS) {
+        throw ConfigReader.error(
+            PATH + "." + key, "must be from " + least + " to " + MAX_TOKENS + ", but is " + value);
+      }
     }
   }
 }

@@ -7,6 +7,7 @@ import io.github.llmmobile.internal.jni.LlmmAdapter;
 import io.github.llmmobile.internal.jni.LlmmKvProbeResult;
 import io.github.llmmobile.internal.jni.LlmmModel;
 import io.github.llmmobile.internal.jni.LlmmModelParams;
+import io.github.llmmobile.internal.jni.LlmmPruneParams;
 import io.github.llmmobile.internal.jni.LlmmSampler;
 import io.github.llmmobile.internal.jni.LlmmSession;
 import io.github.llmmobile.internal.jni.LlmmSessionParams;
@@ -162,15 +163,18 @@ public final class NativeModel extends NativeHandle {
    *
    * @param options how it is set up
    * @param pages how its cache is paged, or null for llama.cpp's own cache
+   * @param pruning how it prunes tokens, which needs pages, or null
    * @return the session
    * @throws IllegalStateException if the model is closed
    */
-  public NativeSession newSession(SessionOptions options, @Nullable PageSettings pages) {
+  public NativeSession newSession(
+      SessionOptions options, @Nullable PageSettings pages, @Nullable PruneSettings pruning) {
     LlmmSession session = new LlmmSession();
     enter();
     boolean made = false;
     try (LlmmSessionParams params = new LlmmSessionParams();
-        BytePointer spill = pages == null || pages.spillFolder == null ? null : path(pages.spillFolder)) {
+        BytePointer spill = pages == null || pages.spillFolder == null ? null : path(pages.spillFolder);
+        LlmmPruneParams prune = pruning == null ? null : pruning.params()) {
       Llmm.llmm_session_params_init(params);
       params.n_ctx(options.contextTokens());
       params.n_batch(options.batchTokens());
@@ -186,6 +190,7 @@ public final class NativeModel extends NativeHandle {
         params.kv_exact(flag(pages.exact));
         params.kv_budget_bytes(pages.budgetBytes);
         params.kv_spill_dir(spill);
+        params.prune(prune);
       }
       Status.check(Llmm.llmm_session_new(pointer, params, session));
       made = true;

@@ -64,6 +64,13 @@ class InferenceConfigRoundTripTest {
       b.tokenPruning(TokenPruningConfig.builder()
           .pruningThreshold(Math.min(1, real(random, 1)))
           .maxShadowSize(random.nextInt(1000) - 1)
+          .keepRatio(Math.min(1, real(random, 1)))
+          .maxActiveTokens(random.nextInt(1 << 27))
+          .selectionMass(Math.min(1, real(random, 1)))
+          .testInterval(1 + random.nextInt(1 << 27))
+          .minTokens(random.nextInt(1 << 27))
+          .policy(PruningPolicy.values()[random.nextInt(3)])
+          .recordEvents(random.nextBoolean())
           .build());
     }
     if (random.nextBoolean()) {

@@ -58,6 +58,27 @@ class InferenceConfigTest {
   }
 
   @Test
+  void everyKeyOfTokenPruningIsRead() {
+    TokenPruningConfig pruning = InferenceConfig.fromJson("{\"token_pruning_config\":{\"pruning_threshold\":0.02,"
+        + "\"max_shadow_size\":50,\"keep_ratio\":0.5,\"max_active_tokens\":300,\"selection_mass\":0.9,"
+        + "\"test_interval\":8,\"min_tokens\":64,\"policy\":\"recency\",\"record_events\":true}}")
+        .tokenPruning().orElseThrow();
+    assertEquals(TokenPruningConfig.builder().pruningThreshold(0.02).maxShadowSize(50).keepRatio(0.5)
+        .maxActiveTokens(300).selectionMass(0.9).testInterval(8).minTokens(64).policy(PruningPolicy.RECENCY)
+        .recordEvents(true).build(), pruning);
+    TokenPruningConfig defaults = TokenPruningConfig.builder().build();
+    assertEquals(0.01, defaults.pruningThreshold());
+    assertEquals(-1, defaults.maxShadowSize());
+    assertEquals(1, defaults.keepRatio());
+    assertEquals(0, defaults.maxActiveTokens());
+    assertEquals(0.99, defaults.selectionMass());
+    assertEquals(16, defaults.testInterval());
+    assertEquals(1024, defaults.minTokens());
+    assertEquals(PruningPolicy.ATTENTION, defaults.policy());
+    assertFalse(defaults.recordEvents());
+  }
+
+  @Test
   void anEmptyObjectAsksForNothing() {
     InferenceConfig config = InferenceConfig.fromJson("{}");
     assertEquals(InferenceConfig.empty(), config);
@@ -101,7 +122,8 @@ class InferenceConfigTest {
         bad("{\"max_tokens\":1}", "max_tokens: unknown key, did you mean max_new_tokens?"),
         bad("{\"Strict\":true}", "Strict: unknown key, did you mean strict?"),
         bad("{\"token_pruning_config\":{\"temperature\":1}}",
-            "token_pruning_config.temperature: unknown key, known keys are pruning_threshold, max_shadow_size"),
+            "token_pruning_config.temperature: unknown key, known keys are pruning_threshold, max_shadow_size,"
+                + " keep_ratio, max_active_tokens, selection_mass, test_interval, min_tokens, policy, record_events"),
         bad("{\"\":1}", ": unknown key, known keys are edge_cloud_config, token_pruning_config,"
             + " layer_compression_config, memory_manager_config, max_new_tokens, strict"),
         // Wrong types.
@@ -155,7 +177,23 @@ class InferenceConfigTest {
         bad("{\"token_pruning_config\":{\"pruning_threshold\":-0.1}}",
             "token_pruning_config.pruning_threshold: must be from 0 to 1, but is -0.1"),
         bad("{\"token_pruning_config\":{\"max_shadow_size\":-2}}",
-            "token_pruning_config.max_shadow_size: must be at least -1, but is -2"),
+            "token_pruning_config.max_shadow_size: must be from -1 to 134217728, but is -2"),
+        bad("{\"token_pruning_config\":{\"keep_ratio\":1.5}}",
+            "token_pruning_config.keep_ratio: must be from 0 to 1, but is 1.5"),
+        bad("{\"token_pruning_config\":{\"selection_mass\":-1}}",
+            "token_pruning_config.selection_mass: must be from 0 to 1, but is -1.0"),
+        bad("{\"token_pruning_config\":{\"max_active_tokens\":-1}}",
+            "token_pruning_config.max_active_tokens: must be from 0 to 134217728, but is -1"),
+        bad("{\"token_pruning_config\":{\"test_interval\":0}}",
+            "token_pruning_config.test_interval: must be from 1 to 134217728, but is 0"),
+        bad("{\"token_pruning_config\":{\"min_tokens\":134217729}}",
+            "token_pruning_config.min_tokens: must be from 0 to 134217728, but is 134217729"),
+        bad("{\"token_pruning_config\":{\"policy\":\"Attention\"}}",
+            "token_pruning_config.policy: must be attention, recency or random, but is \"Attention\""),
+        bad("{\"token_pruning_config\":{\"policy\":1}}",
+            "token_pruning_config.policy: must be a text, but is 1"),
+        bad("{\"token_pruning_config\":{\"record_events\":1}}",
+            "token_pruning_config.record_events: must be true or false, but is 1"),
         bad("{\"layer_compression_config\":{\"compression_rank\":-1}}",
             "layer_compression_config.compression_rank: must be at least 0, but is -1"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":-1}}",
