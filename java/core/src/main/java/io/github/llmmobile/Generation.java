@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.internal.ChatJson;
+import io.github.llmmobile.internal.Counters;
 import io.github.llmmobile.internal.Interrupts;
 import io.github.llmmobile.internal.NativeModel;
 import io.github.llmmobile.internal.NativeSampler;
@@ -37,11 +38,11 @@ final class Generation implements Prompt.Resolver {
         throw Checks.invalid("prompt", "has no tokens");
       }
       stopIfInterrupted();
-      SessionStats before = new SessionStats(session.stats());
+      SessionStats before = stats(session);
       int reused = session.prefill(promptTokens);
       int[] end = session.generate(
           sampler, options.maxTokens(), options.logprobs(), options.tokensPerCallback(), this::take);
-      SessionStats stats = new SessionStats(session.stats()).since(before);
+      SessionStats stats = stats(session).since(before);
       return new GenerationResult(
           text.toString(),
           Arrays.copyOf(tokens, tokenCount),
@@ -52,6 +53,11 @@ final class Generation implements Prompt.Resolver {
           stats,
           techniques);
     }
+  }
+
+  static SessionStats stats(NativeSession session) {
+    Counters counters = session.stats();
+    return new SessionStats(counters.integers(), counters.reals());
   }
 
   static void stopIfInterrupted() {

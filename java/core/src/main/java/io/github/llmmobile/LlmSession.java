@@ -452,7 +452,7 @@ public final class LlmSession implements AutoCloseable {
    * @throws LlmException BUSY
    */
   public SessionStats stats() {
-    return new SessionStats(call(NativeSession::stats));
+    return call(Generation::stats);
   }
 
   /**

@@ -42,9 +42,21 @@ public final class SessionStats {
   private final long kvSpillMicros;
   private final long kvReadMicros;
   private final long kvReadBytes;
+  private final double pruneActiveTokens;
+  private final double pruneShadowTokens;
+  private final double pruneDroppedTokens;
+  private final double prunePrunedTokens;
+  private final double pruneRecalledTokens;
+  private final double pruneReadTokens;
+  private final double pruneOmittedMass;
+  private final double pruneOmittedMost;
+  private final long pruneSteps;
+  private final long pruneTests;
+  private final long pruneLooks;
+  private final long pruneMicros;
 
-  /** Takes the counters in the order of the native struct. */
-  SessionStats(long[] values) {
+  /** Takes the counters in the order of the native struct: those of integer types and those of type double. */
+  SessionStats(long[] values, double[] reals) {
     contextTokens = Math.toIntExact(values[0]);
     tokens = Math.toIntExact(values[1]);
     threads = Math.toIntExact(values[2]);
@@ -80,11 +92,25 @@ public final class SessionStats {
     kvSpillMicros = values[32];
     kvReadMicros = values[33];
     kvReadBytes = values[34];
+    pruneSteps = values[35];
+    pruneTests = values[36];
+    pruneLooks = values[37];
+    pruneMicros = values[38];
+    pruneActiveTokens = reals[0];
+    pruneShadowTokens = reals[1];
+    pruneDroppedTokens = reals[2];
+    prunePrunedTokens = reals[3];
+    pruneRecalledTokens = reals[4];
+    pruneReadTokens = reals[5];
+    pruneOmittedMass = reals[6];
+    pruneOmittedMost = reals[7];
   }
 
-  /** What was counted since an earlier moment; lengths, threads and memory are those of now. */
+  /** What was counted since an earlier moment; lengths, threads, memory and what is pruned are those of now. */
   SessionStats since(SessionStats before) {
-    return new SessionStats(new long[] {
+    long steps = pruneSteps - before.pruneSteps;
+    long tests = pruneTests - before.pruneTests;
+    long[] values = {
       contextTokens, tokens, threads, batchThreads, promptTokens - before.promptTokens,
       reusedTokens - before.reusedTokens, generatedTokens - before.generatedTokens,
       promptMicros - before.promptMicros, decodeMicros - before.decodeMicros, sampleMicros - before.sampleMicros,
@@ -93,8 +119,21 @@ public final class SessionStats {
       kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvSpills - before.kvSpills,
       kvRecalls - before.kvRecalls, kvEvictions - before.kvEvictions, kvRecomputed - before.kvRecomputed,
       kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
-      kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes
-    });
+      kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes, steps, tests,
+      pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros
+    };
+    double[] reals = {
+      pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, prunePrunedTokens - before.prunePrunedTokens,
+      pruneRecalledTokens - before.pruneRecalledTokens,
+      mean(pruneReadTokens * pruneSteps - before.pruneReadTokens * before.pruneSteps, steps),
+      mean(pruneOmittedMass * pruneTests - before.pruneOmittedMass * before.pruneTests, tests), pruneOmittedMost
+    };
+    return new SessionStats(values, reals);
+  }
+
+  /** A difference of sums may end below 0 by rounding. */
+  private static double mean(double sum, long count) {
+    return count <= 0 ? 0 : Math.max(0, sum / count);
   }
 
   /**
@@ -413,6 +452,115 @@ public final class SessionStats {
   }
 
   /**
+   * Tokens in the cache that are active. This and all numbers of tokens below are means over layers and heads; 0
+   * without pruning.
+   *
+   * @return a number of tokens
+   */
+  public double pruneActiveTokens() {
+    return pruneActiveTokens;
+  }
+
+  /**
+   * Tokens in the shadow set: in the cache, not read, and tested every few steps.
+   *
+   * @return a number of tokens
+   */
+  public double pruneShadowTokens() {
+    return pruneShadowTokens;
+  }
+
+  /**
+   * Tokens that were dropped for good, as far as they are still in the cache.
+   *
+   * @return a number of tokens
+   */
+  public double pruneDroppedTokens() {
+    return pruneDroppedTokens;
+  }
+
+  /**
+   * Tokens that left the active set; one that came back and left again counts twice.
+   *
+   * @return a number of tokens
+   */
+  public double prunePrunedTokens() {
+    return prunePrunedTokens;
+  }
+
+  /**
+   * Tokens that came back.
+   *
+   * @return a number of tokens
+   */
+  public double pruneRecalledTokens() {
+    return pruneRecalledTokens;
+  }
+
+  /**
+   * Tokens that an average step read.
+   *
+   * @return a number of tokens; 0 without {@link #pruneSteps()}
+   */
+  public double pruneReadTokens() {
+    return pruneReadTokens;
+  }
+
+  /**
+   * The share of attention that a step would have left out, measured at each test: the mean.
+   *
+   * @return from 0 to 1; 0 without {@link #pruneTests()}
+   */
+  public double pruneOmittedMass() {
+    return pruneOmittedMass;
+  }
+
+  /**
+   * The most of {@link #pruneOmittedMass()} that a test has measured since the session began.
+   *
+   * @return from 0 to 1
+   */
+  public double pruneOmittedMost() {
+    return pruneOmittedMost;
+  }
+
+  /**
+   * Steps of one token with pruning in force.
+   *
+   * @return a count
+   */
+  public long pruneSteps() {
+    return pruneSteps;
+  }
+
+  /**
+   * How many of {@link #pruneSteps()} read all that was not dropped.
+   *
+   * @return a count
+   */
+  public long pruneTests() {
+    return pruneTests;
+  }
+
+  /**
+   * How many of {@link #pruneSteps()} read all active tokens.
+   *
+   * @return a count
+   */
+  public long pruneLooks() {
+    return pruneLooks;
+  }
+
+  /**
+   * Time spent deciding what to prune and what to read.
+   *
+   * @return microseconds
+   */
+  public long pruneMicros() {
+    return pruneMicros;
+  }
+
+  /**
    * Speed of reading prompts, from the tokens that were evaluated.
    *
    * @return tokens per second; 0 if none was
@@ -436,9 +584,9 @@ public final class SessionStats {
   public String toString() {
     return String.format(Locale.ROOT,
         "prompt %d tokens (%d more from the cache) at %.1f tokens/s, answer %d tokens at %.1f tokens/s,"
-            + " context %d of %d, cache %.1f MiB%s",
+            + " context %d of %d, cache %.1f MiB%s%s",
         promptTokens, reusedTokens, promptTokensPerSecond(), generatedTokens, decodeTokensPerSecond(), tokens,
-        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages());
+        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages(), pruneSteps == 0 ? "" : pruning());
   }
 
   private String pages() {
@@ -446,5 +594,10 @@ public final class SessionStats {
         " (pages: %d f16 %.1f MiB, %d q4 %.1f MiB, %d q4/2 %.1f MiB, %d spilled %.1f MiB, %d shared, %d evicted)",
         kvPagesF16, kvBytesF16 / MIB, kvPagesQ4, kvBytesQ4 / MIB, kvPagesQ42, kvBytesQ42 / MIB, kvPagesSpilled,
         kvBytesSpilled / MIB, kvPagesShared, kvPagesEvicted);
+  }
+
+  private String pruning() {
+    return String.format(Locale.ROOT, ", pruning: %.0f tokens active, %.0f shadow, %.0f dropped, %.0f read per step",
+        pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, pruneReadTokens);
   }
 }

@@ -13,17 +13,29 @@ class SessionStatsTest {
 
   private static SessionStats stats(
       long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs, long peak) {
-    return new SessionStats(new long[] {
+    return new SessionStats(counts(promptTokens, generated, promptUs, decodeUs, sampleUs, peak), new double[8]);
+  }
+
+  private static long[] counts(
+      long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs, long peak) {
+    return new long[] {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
       peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
       10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
-      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs
-    });
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0
+    };
+  }
+
+  private static SessionStats pruning(long steps, long tests, long looks, long micros, double... reals) {
+    long[] counts = counts(0, 0, 0, 0, 0, 0);
+    System.arraycopy(new long[] {steps, tests, looks, micros}, 0, counts, 35, 4);
+    return new SessionStats(counts, reals);
   }
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 35).toArray());
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 39).toArray(),
+        new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
     assertEquals(3, s.threads());
@@ -59,6 +71,18 @@ class SessionStatsTest {
     assertEquals(33, s.kvSpillMicros());
     assertEquals(34, s.kvReadMicros());
     assertEquals(35, s.kvReadBytes());
+    assertEquals(36, s.pruneSteps());
+    assertEquals(37, s.pruneTests());
+    assertEquals(38, s.pruneLooks());
+    assertEquals(39, s.pruneMicros());
+    assertEquals(0.5, s.pruneActiveTokens());
+    assertEquals(1.5, s.pruneShadowTokens());
+    assertEquals(2.5, s.pruneDroppedTokens());
+    assertEquals(3.5, s.prunePrunedTokens());
+    assertEquals(4.5, s.pruneRecalledTokens());
+    assertEquals(5.5, s.pruneReadTokens());
+    assertEquals(6.5, s.pruneOmittedMass());
+    assertEquals(7.5, s.pruneOmittedMost());
   }
 
   @Test
@@ -98,10 +122,34 @@ class SessionStatsTest {
   }
 
   @Test
+  void meansOfPruningAreThoseOfTheStepsInBetween() {
+    SessionStats before = pruning(10, 2, 3, 50, 100, 20, 0, 30, 10, 80, 0.01, 0.02);
+    SessionStats after = pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09);
+    SessionStats delta = after.since(before);
+    assertEquals(20, delta.pruneSteps());
+    assertEquals(4, delta.pruneTests());
+    assertEquals(5, delta.pruneLooks());
+    assertEquals(40, delta.pruneMicros());
+    assertEquals(150, delta.pruneActiveTokens());
+    assertEquals(40, delta.pruneShadowTokens());
+    assertEquals(5, delta.pruneDroppedTokens());
+    assertEquals(40, delta.prunePrunedTokens());
+    assertEquals(5, delta.pruneRecalledTokens());
+    assertEquals(140, delta.pruneReadTokens(), 1e-9);
+    assertEquals(0.04, delta.pruneOmittedMass(), 1e-9);
+    assertEquals(0.09, delta.pruneOmittedMost());
+    SessionStats none = after.since(after);
+    assertEquals(0, none.pruneReadTokens());
+    assertEquals(0, none.pruneOmittedMass());
+  }
+
+  @Test
   void toStringReadsAsASentence() {
     assertEquals("prompt 20 tokens (7 more from the cache) at 10.0 tokens/s, answer 10 tokens at 10.0 tokens/s,"
         + " context 30 of 512, cache 2.0 MiB", stats(20, 10, 2_000_000, 800_000, 200_000).toString());
     assertTrue(stats(20, 10, 2_000_000, 800_000, 200_000, 4 << 20).toString().endsWith(
         " (pages: 5 f16 1.0 MiB, 6 q4 0.5 MiB, 7 q4/2 0.3 MiB, 8 spilled 3.0 MiB, 2 shared, 1 evicted)"));
+    assertTrue(pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09).toString().endsWith(
+        ", pruning: 150 tokens active, 40 shadow, 5 dropped, 120 read per step"));
   }
 }

@@ -116,7 +116,7 @@ final class ChatCommand implements Callable<Integer> {
 
     @Override
     public String stats() {
-      return Reports.statsTable(open.session().stats()).render(env.errStyle());
+      return Reports.statsTable(open.session().stats(), open.session().techniques()).render(env.errStyle());
     }
 
     @Override

@@ -56,8 +56,8 @@ final class Reports {
     return json;
   }
 
-  /** Counters of a session as a table for people. */
-  static TextTable statsTable(SessionStats stats) {
+  /** Counters of a session, and the techniques that it was asked for, as a table for people. */
+  static TextTable statsTable(SessionStats stats, List<TechniqueReport> techniques) {
     TextTable table = new TextTable("ll")
         .row("prompt", String.format(Locale.ROOT, "%d tokens (%d more from the cache), %.1f tokens/s",
             stats.promptTokens(), stats.reusedTokens(), stats.promptTokensPerSecond()))
@@ -74,14 +74,30 @@ final class Reports {
               + " peak " + Units.bytes(stats.kvPeakBytes()))
           .row("moves", moves(stats));
     }
+    if (stats.pruneSteps() > 0) {
+      table.row("pruning", pruning(stats));
+    }
+    for (TechniqueReport report : techniques) {
+      if (report.status() != TechniqueReport.Status.OFF) {
+        table.row(report.technique(),
+            (report.status() == TechniqueReport.Status.ACTIVE ? "" : "not available: ") + report.detail());
+      }
+    }
     return table;
+  }
+
+  private static String pruning(SessionStats stats) {
+    return String.format(Locale.ROOT, "active %.0f, shadow %.0f, dropped %.0f, recalled %.0f tokens; per step"
+            + " %.0f read, %.2f %% of attention left out, %.1f us spent deciding",
+        stats.pruneActiveTokens(), stats.pruneShadowTokens(), stats.pruneDroppedTokens(), stats.pruneRecalledTokens(),
+        stats.pruneReadTokens(), 100 * stats.pruneOmittedMass(), (double) stats.pruneMicros() / stats.pruneSteps());
   }
 
   private static boolean paged(SessionStats stats) {
     return stats.kvPeakBytes() > 0;
   }
 
-  /** The counters of the pages under the names of the C header; all 0 without pages. */
+  /** The counters of pages and of pruning under the names of the C header; all 0 without. */
   private static JsonObject pageCounters(SessionStats stats) {
     JsonObject json = new JsonObject();
     json.addProperty("kv_peak_bytes", stats.kvPeakBytes());
@@ -106,6 +122,18 @@ final class Reports {
     json.addProperty("kv_spill_us", stats.kvSpillMicros());
     json.addProperty("kv_read_us", stats.kvReadMicros());
     json.addProperty("kv_read_bytes", stats.kvReadBytes());
+    json.addProperty("prune_active_tokens", stats.pruneActiveTokens());
+    json.addProperty("prune_shadow_tokens", stats.pruneShadowTokens());
+    json.addProperty("prune_dropped_tokens", stats.pruneDroppedTokens());
+    json.addProperty("prune_pruned_tokens", stats.prunePrunedTokens());
+    json.addProperty("prune_recalled_tokens", stats.pruneRecalledTokens());
+    json.addProperty("prune_read_tokens", stats.pruneReadTokens());
+    json.addProperty("prune_omitted_mass", stats.pruneOmittedMass());
+    json.addProperty("prune_omitted_most", stats.pruneOmittedMost());
+    json.addProperty("prune_steps", stats.pruneSteps());
+    json.addProperty("prune_tests", stats.pruneTests());
+    json.addProperty("prune_looks", stats.pruneLooks());
+    json.addProperty("prune_us", stats.pruneMicros());
     return json;
   }
 

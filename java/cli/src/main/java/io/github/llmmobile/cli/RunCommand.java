@@ -107,7 +107,7 @@ final class RunCommand implements Callable<Integer> {
     }
     env.flush();
     if (stats) {
-      env.err().print(Reports.statsTable(result.stats()).render(env.errStyle()));
+      env.err().print(Reports.statsTable(result.stats(), result.techniques()).render(env.errStyle()));
     }
   }
 

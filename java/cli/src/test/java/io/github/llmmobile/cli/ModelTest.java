@@ -41,7 +41,10 @@ class ModelTest {
   private static final Set<String> PAGES = Set.of("kv_peak_bytes", "kv_budget_bytes", "kv_pages_f16", "kv_pages_q4",
       "kv_pages_q42", "kv_pages_spilled", "kv_pages_shared", "kv_pages_evicted", "kv_bytes_f16", "kv_bytes_q4",
       "kv_bytes_q42", "kv_bytes_spilled", "kv_demotions", "kv_promotions", "kv_spills", "kv_recalls", "kv_evictions",
-      "kv_recomputed", "kv_demotion_us", "kv_spill_us", "kv_read_us", "kv_read_bytes");
+      "kv_recomputed", "kv_demotion_us", "kv_spill_us", "kv_read_us", "kv_read_bytes", "prune_active_tokens",
+      "prune_shadow_tokens", "prune_dropped_tokens", "prune_pruned_tokens", "prune_recalled_tokens",
+      "prune_read_tokens", "prune_omitted_mass", "prune_omitted_most", "prune_steps", "prune_tests", "prune_looks",
+      "prune_us");
 
   private static Set<String> without(Set<String> some, JsonObject json) {
     assertTrue(json.keySet().containsAll(some), json.keySet().toString());
@@ -176,6 +179,20 @@ class ModelTest {
     TestCli.Outcome outcome = TestCli.real().run("run", "--stats", "--max-tokens", "3", "Hi");
     assertTrue(outcome.err().contains("tokens/s"), outcome.err());
     assertFalse(outcome.out().contains("tokens/s"), outcome.out());
+  }
+
+  @Test
+  void statsShowWhatWasPrunedAndTheTechniques() {
+    TestCli.Outcome outcome = TestCli.real().run("run", "--stats", "--max-tokens", "30", "--ignore-eos", "--keep-ratio",
+        "0.5", "--prune-min-tokens", "64", "--compression-rank", "8", "word ".repeat(400));
+    assertEquals(0, outcome.code(), outcome.err());
+    List<String> rows = outcome.err().lines().toList();
+    assertTrue(rows.stream().anyMatch(row -> row.matches("pruning +active \\d+, shadow \\d+, dropped 0, .* read, .*")),
+        outcome.err());
+    assertTrue(rows.stream().anyMatch(row -> row.matches("token_pruning +keeps 50 % of the tokens active, .*")),
+        outcome.err());
+    assertTrue(rows.stream().anyMatch(row -> row.matches("layer_compression +not available: .*")), outcome.err());
+    assertTrue(rows.stream().noneMatch(row -> row.startsWith("edge_cloud")), outcome.err());
   }
 
   /** Presses Ctrl-C when the first bytes of the answer are written. */

@@ -299,13 +299,13 @@ public final class NativeSession extends CallHandle {
   /**
    * The counters.
    *
-   * @return in the order of {@code llmm_stats}, without its size
+   * @return all of {@code llmm_stats}
    */
-  public long[] stats() {
+  public Counters stats() {
     try (LlmmStats stats = new LlmmStats()) {
       stats.struct_size(stats.sizeof());
       Status.check(Llmm.llmm_session_stats(pointer, stats));
-      return new long[] {
+      long[] integers = {
         stats.n_ctx(), stats.n_tokens(), stats.n_threads(), stats.n_threads_batch(), stats.prompt_tokens(),
         stats.reused_tokens(), stats.generated_tokens(), stats.prompt_us(), stats.decode_us(), stats.sample_us(),
         stats.model_bytes(), stats.kv_bytes(), stats.compute_bytes(), stats.kv_peak_bytes(), stats.kv_budget_bytes(),
@@ -313,8 +313,15 @@ public final class NativeSession extends CallHandle {
         stats.kv_pages_shared(), stats.kv_pages_evicted(), stats.kv_bytes_f16(), stats.kv_bytes_q4(),
         stats.kv_bytes_q42(), stats.kv_bytes_spilled(), stats.kv_demotions(), stats.kv_promotions(),
         stats.kv_spills(), stats.kv_recalls(), stats.kv_evictions(), stats.kv_recomputed(), stats.kv_demotion_us(),
-        stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes()
+        stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes(), stats.prune_steps(), stats.prune_tests(),
+        stats.prune_looks(), stats.prune_us()
       };
+      double[] reals = {
+        stats.prune_active_tokens(), stats.prune_shadow_tokens(), stats.prune_dropped_tokens(),
+        stats.prune_pruned_tokens(), stats.prune_recalled_tokens(), stats.prune_read_tokens(),
+        stats.prune_omitted_mass(), stats.prune_omitted_most()
+      };
+      return new Counters(integers, reals);
     }
   }
 
