@@ -148,10 +148,11 @@ public final class LlmModel implements AutoCloseable {
         techniques = withoutPages(config, techniques, pruning, refusal);
       }
       long budget = pages == null || session == null ? 0 : pages.settings().budgetBytes();
+      boolean exact = config.memoryManager().isPresent() && config.memoryManager().get().exactAttention();
       if (session == null) {
         session = handle.newSession(options, null, null);
       }
-      return new LlmSession(session, vocabulary, generation.build(), techniques, budget);
+      return new LlmSession(session, vocabulary, generation.build(), techniques, budget, exact);
     }
   }
 
@@ -181,7 +182,7 @@ public final class LlmModel implements AutoCloseable {
       return Techniques.off(techniques, Techniques.PRUNING, pruning.detail());
     }
     return config.memoryManager().isPresent() && config.memoryManager().get().exactAttention()
-        ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, "exact_attention reads every token")
+        ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, PrunePlan.EXACT)
         : Techniques.active(techniques, Techniques.PRUNING, pruning.detail());
   }
 

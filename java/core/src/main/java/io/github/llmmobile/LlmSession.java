@@ -1,11 +1,13 @@
 package io.github.llmmobile;
 
+import io.github.llmmobile.config.TokenPruningConfig;
 import io.github.llmmobile.internal.CallHandle;
 import io.github.llmmobile.internal.NativeAdapter;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeSession;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -17,6 +19,7 @@ import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One conversation with a model: a history of tokens, and the cache that makes continuing it cheap.
@@ -35,18 +38,20 @@ public final class LlmSession implements AutoCloseable {
   private final NativeSession handle;
   private final int vocabulary;
   private final GenerationOptions defaultOptions;
-  private final List<TechniqueReport> techniques;
+  private final boolean exactAttention;
+  private volatile List<TechniqueReport> techniques;
   private final Object budgetLock = new Object();
   // Bytes, 0 for none. Guarded by budgetLock: the native side tells its own only between calls.
   private long budget;
 
   LlmSession(NativeSession handle, int vocabulary, GenerationOptions defaultOptions,
-      List<TechniqueReport> techniques, long budget) {
+      List<TechniqueReport> techniques, long budget, boolean exactAttention) {
     this.handle = handle;
     this.vocabulary = vocabulary;
     this.defaultOptions = defaultOptions;
     this.techniques = techniques;
     this.budget = budget;
+    this.exactAttention = exactAttention;
   }
 
   // ---- generating ---------------------------------------------------------------------------------------------
@@ -298,6 +303,7 @@ public final class LlmSession implements AutoCloseable {
           tokens,
           options.contextTokens(),
           options.chunks(),
+          options.decodeTokens(),
           options.savePath().orElse(null),
           options.againstPath().orElse(null),
           fraction -> !options.progress().isPresent() || options.progress().get().onProgress(fraction));
@@ -345,7 +351,7 @@ public final class LlmSession implements AutoCloseable {
   public LlmSession fork() {
     try (CallHandle.Call call = handle.begin()) {
       synchronized (budgetLock) {
-        return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget);
+        return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget, exactAttention);
       }
     }
   }
@@ -372,7 +378,7 @@ public final class LlmSession implements AutoCloseable {
    *
    * @param bytes the most that pages, tables and buffers may take; 0 for no bound
    * @throws ContextFullException if what may not be given up needs more; the budget is what it was
-   * @throws LlmException NOT_AVAILABLE if the session has no memory manager; RANGE if bytes is negative
+   * @throws LlmException NOT_AVAILABLE if the session has no pages; RANGE if bytes is negative
    */
   public void setMemoryBudget(long bytes) {
     if (bytes < 0) {
@@ -404,7 +410,7 @@ public final class LlmSession implements AutoCloseable {
    *
    * @param megabytes the most that pages, tables and buffers may take (2^20 bytes each), above 0
    * @throws ContextFullException if what may not be given up needs more; the budget is what it was
-   * @throws LlmException NOT_AVAILABLE if the session has no memory manager; RANGE
+   * @throws LlmException NOT_AVAILABLE if the session has no pages; RANGE
    */
   public void trimMemory(int megabytes) {
     Checks.atLeast("megabytes", megabytes, 1);
@@ -434,6 +440,55 @@ public final class LlmSession implements AutoCloseable {
       handles.add(entry.getKey().handle());
     }
     run(session -> session.setAdapters(handles, scales));
+  }
+
+  /**
+   * Changes how tokens are pruned from the next step on, and with it the report in {@link #techniques()}.
+   *
+   * @param config how, or null to switch pruning off, which makes all of the shadow set active. What was dropped stays so
+   * @throws LlmException NOT_AVAILABLE if the session has no pages, or has exact attention and the configuration prunes
+   *     anything; BUSY: nothing has changed
+   */
+  public void setTokenPruning(@Nullable TokenPruningConfig config) {
+    PrunePlan plan = config == null ? null : new PrunePlan(config);
+    if (exactAttention && plan != null && plan.prunes()) {
+      throw new LlmException(ErrorCode.NOT_AVAILABLE, PrunePlan.EXACT);
+    }
+    run(session -> {
+      session.setPruning(plan == null ? null : plan.settings());
+      techniques = plan != null && plan.prunes()
+          ? Techniques.active(techniques, Techniques.PRUNING, plan.detail())
+          : Techniques.off(techniques, Techniques.PRUNING, plan == null ? "switched off" : plan.detail());
+    });
+  }
+
+  /**
+   * What was pruned and recalled since the last call, the oldest first. No more than 65,536 events wait. Empty without
+   * {@link TokenPruningConfig#recordEvents()}.
+   *
+   * @return the events, unmodifiable (never null)
+   * @throws LlmException BUSY
+   */
+  public List<PruningEvent> pruningEvents() {
+    List<PruningEvent> events = new ArrayList<>();
+    PruningEvent.Kind[] kinds = PruningEvent.Kind.values();
+    run(session -> session.pruneEvents((position, first, last, kind, active) ->
+        events.add(new PruningEvent(position, first, last, kinds[kind], active))));
+    return Collections.unmodifiableList(events);
+  }
+
+  /**
+   * What token pruning knows of the pages in the cache, in the order of their tokens. Importance is measured only while
+   * pruning is in force.
+   *
+   * @return the pages, unmodifiable (never null)
+   * @throws LlmException NOT_AVAILABLE if the session has no pages; BUSY
+   */
+  public List<PruningPage> pruningPages() {
+    List<PruningPage> pages = new ArrayList<>();
+    run(session -> session.prunePages((first, last, importance, active, dropped) ->
+        pages.add(new PruningPage(first, last, importance, active, dropped))));
+    return Collections.unmodifiableList(pages);
   }
 
   /**

@@ -11,6 +11,7 @@ public final class PerplexityOptions {
 
   private final int contextTokens;
   private final int chunks;
+  private final int decodeTokens;
   private final @Nullable Path savePath;
   private final @Nullable Path againstPath;
   private final @Nullable ProgressListener progress;
@@ -18,6 +19,7 @@ public final class PerplexityOptions {
   private PerplexityOptions(Builder b) {
     contextTokens = b.contextTokens;
     chunks = b.chunks;
+    decodeTokens = b.decodeTokens;
     savePath = b.savePath;
     againstPath = b.againstPath;
     progress = b.progress;
@@ -47,7 +49,7 @@ public final class PerplexityOptions {
    * @return a builder with the same values (never null)
    */
   public Builder toBuilder() {
-    Builder b = new Builder().contextTokens(contextTokens).chunks(chunks);
+    Builder b = new Builder().contextTokens(contextTokens).chunks(chunks).decodeTokens(decodeTokens);
     b.savePath = savePath;
     b.againstPath = againstPath;
     b.progress = progress;
@@ -70,6 +72,16 @@ public final class PerplexityOptions {
    */
   public int chunks() {
     return chunks;
+  }
+
+  /**
+   * How many last tokens of each window are evaluated one by one, as when generating, and scored. Default: 0, windows
+   * are read in batches and their second half is scored.
+   *
+   * @return from 0 to less than the length of a window
+   */
+  public int decodeTokens() {
+    return decodeTokens;
   }
 
   /**
@@ -101,14 +113,15 @@ public final class PerplexityOptions {
 
   @Override
   public String toString() {
-    return "PerplexityOptions[contextTokens=" + contextTokens + ", chunks=" + chunks + ", savePath=" + savePath
-        + ", againstPath=" + againstPath + "]";
+    return "PerplexityOptions[contextTokens=" + contextTokens + ", chunks=" + chunks + ", decodeTokens="
+        + decodeTokens + ", savePath=" + savePath + ", againstPath=" + againstPath + "]";
   }
 
   /** Collects {@link PerplexityOptions}. Not for use by several threads at once. */
   public static final class Builder {
     private int contextTokens;
     private int chunks = -1;
+    private int decodeTokens;
     private @Nullable Path savePath;
     private @Nullable Path againstPath;
     private @Nullable ProgressListener progress;
@@ -134,6 +147,17 @@ public final class PerplexityOptions {
      */
     public Builder chunks(int chunks) {
       this.chunks = chunks;
+      return this;
+    }
+
+    /**
+     * Sets {@link PerplexityOptions#decodeTokens()}.
+     *
+     * @param decodeTokens tokens, or 0
+     * @return this
+     */
+    public Builder decodeTokens(int decodeTokens) {
+      this.decodeTokens = decodeTokens;
       return this;
     }
 
@@ -181,6 +205,7 @@ public final class PerplexityOptions {
       if (chunks < 1 && chunks != -1) {
         throw Checks.range("chunks", chunks, "must be -1 or at least 1");
       }
+      Checks.atLeast("decodeTokens", decodeTokens, 0);
       return new PerplexityOptions(this);
     }
   }

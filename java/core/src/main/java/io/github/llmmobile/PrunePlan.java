@@ -7,6 +7,9 @@ import java.util.Locale;
 
 /** The token pruning of a session: what its configuration wants. */
 final class PrunePlan {
+  /** Why there is no pruning with llama.cpp's own attention. */
+  static final String EXACT = "exact_attention reads every token";
+
   private final TokenPruningConfig config;
   private final PruneSettings settings;
 

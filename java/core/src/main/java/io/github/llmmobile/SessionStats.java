@@ -317,7 +317,7 @@ public final class SessionStats {
   }
 
   /**
-   * Pages whose tokens are in the history and no longer in the cache.
+   * Pages whose tokens are in the history and no longer in the cache, be they evicted or dropped by all heads.
    *
    * @return a count of pages
    */
@@ -398,7 +398,7 @@ public final class SessionStats {
   }
 
   /**
-   * Times that a page was evicted.
+   * Times that a page was evicted, or dropped by all heads.
    *
    * @return a count
    */
@@ -471,7 +471,7 @@ public final class SessionStats {
   }
 
   /**
-   * Tokens that were dropped for good, as far as they are still in the cache.
+   * Tokens that were dropped for good by some heads. What all heads have dropped leaves the cache and is not counted.
    *
    * @return a number of tokens
    */

@@ -96,13 +96,16 @@ class OptionsTest {
     PerplexityOptions o = PerplexityOptions.defaults();
     assertEquals(0, o.contextTokens());
     assertEquals(-1, o.chunks());
+    assertEquals(0, o.decodeTokens());
+    assertEquals("decodeTokens: must be at least 0, but is -1",
+        fails(ErrorCode.RANGE, () -> PerplexityOptions.builder().decodeTokens(-1).build()));
     assertTrue(o.savePath().isEmpty());
     assertTrue(o.againstPath().isEmpty());
     assertEquals("chunks: must be -1 or at least 1, but is 0",
         fails(ErrorCode.RANGE, () -> PerplexityOptions.builder().chunks(0).build()));
     assertEquals("contextTokens: must be at least 0, but is -1",
         fails(ErrorCode.RANGE, () -> PerplexityOptions.builder().contextTokens(-1).build()));
-    PerplexityOptions changed = PerplexityOptions.builder().contextTokens(256).chunks(2).savePath(Path.of("a"))
+    PerplexityOptions changed = PerplexityOptions.builder().contextTokens(256).chunks(2).decodeTokens(8).savePath(Path.of("a"))
         .againstPath(Path.of("b")).progress(fraction -> true).build();
     assertEquals(changed.toString(), changed.toBuilder().build().toString());
     assertTrue(changed.toBuilder().build().progress().isPresent());

@@ -62,6 +62,8 @@ public class LlmmPreset implements InfoMapper, LoadEnabled {
     for (String name : STRUCTS) {
       infoMap.put(new Info(name).pointerTypes(javaName(name)));
     }
+    // A pointer has a position of its own.
+    infoMap.put(new Info("llmm_prune_event::position").javaNames("event_position"));
     for (String name : CALLBACKS) {
       String type = javaName(name.substring(0, name.length() - "_cb".length())) + "Callback";
       infoMap.put(new Info(name).pointerTypes(type).valueTypes(type));

@@ -19,7 +19,8 @@ import picocli.CommandLine.Option;
 /** {@code perplexity}: how well the model predicts a text. */
 @Command(name = "perplexity", header = "Measure how well the model predicts a text.",
     description = "Same windows and scoring as llama.cpp's llama-perplexity: windows side by side, BOS in front of each"
-        + " where the model wants it, the second half of each window scored. With --save-dense the probabilities go to"
+        + " where the model wants it, the second half of each window scored. With --decode the last tokens of each window"
+        + " are evaluated one by one, as when generating: only then are tokens pruned. With --save-dense the probabilities go to"
         + " a file; with --against a later run is compared with it (KL divergence, agreement of the best token).",
     footerHeading = "%nExamples:%n",
     footer = {
@@ -27,6 +28,7 @@ import picocli.CommandLine.Option;
       "  llm-mobile perplexity --file text.txt --context 8192 --chunks 3 --json",
       "  llm-mobile perplexity --file text.txt --save-dense dense.bin",
       "  llm-mobile perplexity --file text.txt --against dense.bin --model smaller.gguf",
+      "  llm-mobile perplexity --file text.txt --context 4096 --decode 256 --keep-ratio 0.5",
     })
 final class PerplexityCommand implements Callable<Integer> {
   /** The window of llama-perplexity where none is given. */
@@ -40,6 +42,10 @@ final class PerplexityCommand implements Callable<Integer> {
   @Option(names = "--chunks", paramLabel = "N", defaultValue = "-1",
       description = "Windows to score; -1 (default) for all. A window has --context tokens, default 512.")
   int chunks;
+
+  @Option(names = "--decode", paramLabel = "N", defaultValue = "0",
+      description = "Evaluate and score the last N tokens of each window one by one; 0 (default) for batches.")
+  int decode;
 
   @Option(names = "--save-dense", paramLabel = "FILE", description = "Save the probabilities of every scored token.")
   @Nullable Path saveDense;
@@ -78,6 +84,7 @@ final class PerplexityCommand implements Callable<Integer> {
     PerplexityOptions.Builder options = PerplexityOptions.builder()
         .contextTokens(models.context != null ? models.context : DEFAULT_CONTEXT)
         .chunks(chunks)
+        .decodeTokens(decode)
         .progress(fraction -> {
           bar.update(fraction);
           return !cancellation.requested();

@@ -17,6 +17,11 @@ final class Buffers {
     int fill(LlmmBuffer out);
   }
 
+  /** Reads a buffer while it exists. */
+  interface Reader {
+    void read(Pointer data, int bytes);
+  }
+
   /** The text that a call gives. */
   static String text(Source source) {
     try (Owned buffer = new Owned(source)) {
@@ -28,6 +33,13 @@ final class Buffers {
   static int[] ints(Source source) {
     try (Owned buffer = new Owned(source)) {
       return buffer.ints();
+    }
+  }
+
+  /** Hands out the bytes that a call gives; the pointer is null if there are none. */
+  static void read(Source source, Reader reader) {
+    try (Owned buffer = new Owned(source)) {
+      reader.read(buffer.data(), buffer.size());
     }
   }
 

@@ -7,6 +7,9 @@ import io.github.llmmobile.internal.jni.LlmmGenerateParams;
 import io.github.llmmobile.internal.jni.LlmmGenerateResult;
 import io.github.llmmobile.internal.jni.LlmmPerplexityParams;
 import io.github.llmmobile.internal.jni.LlmmPerplexityResult;
+import io.github.llmmobile.internal.jni.LlmmPruneEvent;
+import io.github.llmmobile.internal.jni.LlmmPrunePage;
+import io.github.llmmobile.internal.jni.LlmmPruneParams;
 import io.github.llmmobile.internal.jni.LlmmSession;
 import io.github.llmmobile.internal.jni.LlmmStats;
 import java.nio.file.Path;
@@ -185,13 +188,14 @@ public final class NativeSession extends CallHandle {
    * @param tokens the text
    * @param window tokens of a window, or 0
    * @param chunks windows to score, or -1
+   * @param decode tokens of a window that are evaluated one by one, or 0
    * @param savePath where probabilities go, or null
    * @param againstPath what to compare with, or null
    * @param sink hears the progress
    * @return scored tokens, perplexity, standard error, mean and 99th percentile of KL, agreement
    */
-  public double[] perplexity(int[] tokens, int window, int chunks, @Nullable Path savePath, @Nullable Path againstPath,
-      ProgressSink sink) {
+  public double[] perplexity(int[] tokens, int window, int chunks, int decode, @Nullable Path savePath,
+      @Nullable Path againstPath, ProgressSink sink) {
     try (LlmmPerplexityParams params = new LlmmPerplexityParams();
         LlmmPerplexityResult result = new LlmmPerplexityResult();
         BytePointer save = savePath == null ? null : NativeModel.path(savePath);
@@ -199,6 +203,7 @@ public final class NativeSession extends CallHandle {
       Llmm.llmm_perplexity_params_init(params);
       params.n_ctx(window);
       params.n_chunks(chunks);
+      params.n_decode(decode);
       params.save_path(save);
       params.against_path(against);
       result.struct_size(result.sizeof());
@@ -274,6 +279,51 @@ public final class NativeSession extends CallHandle {
    */
   public void setBudget(long bytes) {
     Status.check(Llmm.llmm_session_set_kv_budget(pointer, bytes));
+  }
+
+  /**
+   * Sets how tokens are pruned.
+   *
+   * @param pruning the settings, or null for none
+   */
+  public void setPruning(@Nullable PruneSettings pruning) {
+    try (LlmmPruneParams params = pruning == null ? null : pruning.params()) {
+      Status.check(Llmm.llmm_session_set_pruning(pointer, params));
+    }
+  }
+
+  /**
+   * What was pruned and recalled since the last call.
+   *
+   * @param sink receives the events, the oldest first
+   */
+  public void pruneEvents(PruneEventSink sink) {
+    Buffers.read(out -> Llmm.llmm_session_prune_events(pointer, out), (data, bytes) -> {
+      if (bytes > 0) {
+        LlmmPruneEvent event = new LlmmPruneEvent(data);
+        for (int i = 0, n = bytes / event.sizeof(); i < n; i++) {
+          event.position(i);
+          sink.event(event.event_position(), event.first_pos(), event.last_pos(), event.kind(), event.active_share());
+        }
+      }
+    });
+  }
+
+  /**
+   * What pruning knows of the pages.
+   *
+   * @param sink receives them in the order of their tokens
+   */
+  public void prunePages(PrunePageSink sink) {
+    Buffers.read(out -> Llmm.llmm_session_prune_pages(pointer, out), (data, bytes) -> {
+      if (bytes > 0) {
+        LlmmPrunePage page = new LlmmPrunePage(data);
+        for (int i = 0, n = bytes / page.sizeof(); i < n; i++) {
+          page.position(i);
+          sink.page(page.first_pos(), page.last_pos(), page.importance(), page.active_share(), page.dropped_share());
+        }
+      }
+    });
   }
 
   /**
