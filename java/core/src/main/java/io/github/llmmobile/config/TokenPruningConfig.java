@@ -117,7 +117,7 @@ public final class TokenPruningConfig {
 
   /**
    * The share of a head's attention that a step reads at least, by estimate: of the active tokens it reads the fewest
-   * that hold so much. In JSON {@code selection_mass}. Default: 0.99.
+   * that hold so much. In JSON {@code selection_mass}. Default: 1, all of them.
    *
    * @return from 0 to 1; 1 reads all active tokens
    */
@@ -229,7 +229,7 @@ public final class TokenPruningConfig {
     private int maxShadowSize = -1;
     private double keepRatio = 1;
     private int maxActiveTokens;
-    private double selectionMass = 0.99;
+    private double selectionMass = 1;
     private int testInterval = 16;
     private int minTokens = 1024;
     private PruningPolicy policy = PruningPolicy.ATTENTION;

@@ -71,7 +71,7 @@ class InferenceConfigTest {
     assertEquals(-1, defaults.maxShadowSize());
     assertEquals(1, defaults.keepRatio());
     assertEquals(0, defaults.maxActiveTokens());
-    assertEquals(0.99, defaults.selectionMass());
+    assertEquals(1.0, defaults.selectionMass());
     assertEquals(16, defaults.testInterval());
     assertEquals(1024, defaults.minTokens());
     assertEquals(PruningPolicy.ATTENTION, defaults.policy());
