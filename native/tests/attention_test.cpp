@@ -458,10 +458,10 @@ TEST(Attention, PageMassesAreTheSharesOfSoftmax) {
 TEST(Attention, ChosenPagesGiveTheResultOfThoseAlone) {
     for (const kernel_table * kernels : tables()) {
         for (const auto & formats : { only_f16, mixed }) {
-            for (const int n_tokens : { 1, 2, 40 }) {
-                for (const double share : { 0.0, 0.1, 0.5, 1.0 }) {
+            for (const int n_tokens : { 1, 30 }) {
+                for (const double share : { 0.0, 0.3, 1.0 }) {
                     SCOPED_TRACE(std::string(kernels->name) + " tokens " + std::to_string(n_tokens) + " share " + std::to_string(share));
-                    constexpr int n_pages = 67;
+                    constexpr int n_pages = 37;
                     scene s(*kernels, { { 64, 32 }, 3, 3, n_tokens }, n_pages, formats, 21, true);
                     std::vector<float> all_mass, mass;
                     const std::vector<float> all = s.run(1, &all_mass);
@@ -482,7 +482,7 @@ TEST(Attention, ChosenPagesGiveTheResultOfThoseAlone) {
                             }
                         }
                     }
-                    for (const int n : { 2, 3, 8 }) {
+                    for (const int n : { 2, 3 }) {
                         const std::vector<float> many = s.run(n);
                         EXPECT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float))) << n << " threads";
                     }
