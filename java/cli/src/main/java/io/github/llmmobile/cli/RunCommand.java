@@ -6,8 +6,15 @@ import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.GenerationResult;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.TechniqueReport;
 import io.github.llmmobile.cli.console.CliEnvironment;
+import io.github.llmmobile.cli.explain.PruningExplainer;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.MemoryManagerConfig;
+import io.github.llmmobile.config.TokenPruningConfig;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
@@ -28,6 +35,7 @@ import picocli.CommandLine.Parameters;
       "  git diff | llm-mobile run --context 8192 -",
       "  llm-mobile run --raw --temperature 0 --json \"Once upon a time\"",
       "  llm-mobile run --stats --max-memory-mb 32 --spill-directory /var/tmp/pages @long.txt",
+      "  llm-mobile run --pruning-threshold 0.01 --explain-pruning page.html @long.txt",
       "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
     })
 final class RunCommand implements Callable<Integer> {
@@ -49,6 +57,10 @@ final class RunCommand implements Callable<Integer> {
   @Option(names = "--stats", description = "Show speed and memory on standard error afterwards.")
   boolean stats;
 
+  @Option(names = "--explain-pruning", paramLabel = "FILE",
+      description = "Write an HTML page that shows which tokens were read, pruned and recalled. Needs token pruning.")
+  @Nullable Path explainPruning;
+
   @Mixin SamplingArguments sampling = new SamplingArguments();
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
@@ -59,24 +71,65 @@ final class RunCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
     if (raw && system != null) {
       throw CliException.usage("--system needs the chat template, which --raw leaves out",
           "put the instructions into the prompt");
     }
-    InferenceConfig config = configuration.merged();
+    InferenceConfig config = recorded(configuration.merged());
     int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
     GenerationOptions options = sampling.options(maxTokens);
     String text = TextInput.prompt(env, prompt);
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         OpenSession open = OpenSession.open(env, models, config, 0, cancellation)) {
+      stopUnlessPruning(open.session().techniques());
       AnswerPrinter printer = new AnswerPrinter(env, !common.json);
       GenerationResult result =
           open.session().generate(prompt(open, text), options, printer, cancellation.token());
       printer.end();
       Reports.warnOfTechniques(env, result.techniques());
       report(open, result);
+      explain(open, result, config.memoryManager().map(MemoryManagerConfig::evictionEnabled).orElse(false));
       return exitCode(result.stopReason(), maxTokens).number();
+    }
+  }
+
+  /** The configuration, with the list of what is pruned if that is to be explained. */
+  private InferenceConfig recorded(InferenceConfig config) {
+    if (explainPruning == null) {
+      return config;
+    }
+    TokenPruningConfig pruning = config.tokenPruning().orElseThrow(() -> CliException.usage(
+        "--explain-pruning needs token pruning, which is not switched on",
+        "add --pruning-threshold 0.01 or --keep-ratio 0.5"));
+    Path folder = explainPruning.toAbsolutePath().getParent();
+    if (Files.isDirectory(explainPruning) || folder == null || !Files.isDirectory(folder)) {
+      throw CliException.usage("--explain-pruning: no file can be written at " + explainPruning,
+          "name a file in a folder that exists");
+    }
+    return config.toBuilder().tokenPruning(pruning.toBuilder().recordEvents(true).build()).build();
+  }
+
+  private void stopUnlessPruning(List<TechniqueReport> techniques) {
+    if (explainPruning == null) {
+      return;
+    }
+    TechniqueReport report = pruning(techniques);
+    if (report.status() != TechniqueReport.Status.ACTIVE) {
+      throw new CliException(
+          report.status() == TechniqueReport.Status.OFF ? ExitCode.USAGE : ExitCode.NOT_AVAILABLE,
+          "--explain-pruning: token pruning is not active: " + report.detail(), "leave out --explain-pruning");
+    }
+  }
+
+  private static TechniqueReport pruning(List<TechniqueReport> techniques) {
+    return techniques.stream().filter(report -> report.technique().equals("token_pruning")).findFirst().orElseThrow();
+  }
+
+  private void explain(OpenSession open, GenerationResult result, boolean evicts) throws IOException {
+    if (explainPruning != null) {
+      Files.writeString(explainPruning, PruningExplainer.html(open.path().getFileName().toString(),
+          pruning(result.techniques()).detail(), open.model(), open.session(), result, evicts));
     }
   }
 

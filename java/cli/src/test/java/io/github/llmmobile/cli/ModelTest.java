@@ -195,6 +195,37 @@ class ModelTest {
     assertTrue(rows.stream().noneMatch(row -> row.startsWith("edge_cloud")), outcome.err());
   }
 
+  @Test
+  void whatWasPrunedIsExplainedAsAPage() throws IOException {
+    Path page = folder.resolve("page.html");
+    String prompt = "<b>caf\u00e9</b> \ud83d\ude00 & ".repeat(60);
+    JsonObject json = json(TestCli.real().run("run", "--json", "--raw", "--max-tokens", "40", "--ignore-eos",
+        "--temperature", "0", "--keep-ratio", "0.5", "--prune-min-tokens", "64", "--explain-pruning", page.toString(),
+        prompt));
+    assertTrue(json.getAsJsonObject("stats").get("prune_steps").getAsInt() > 30, json.toString());
+    String html = Files.readString(page);
+    assertTrue(html.contains("<span class=\"shadow\""), html);
+    assertTrue(html.contains("<span class=\"begin\">answer</span>"), html);
+    String text = html.replaceAll("(?s)^.*<div class=\"text\"[^>]*>", "").replaceAll("(?s)</div>.*$", "")
+        .replaceAll("<[^>]*>", "").replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"")
+        .replace("&#39;", "'").replace("&amp;", "&");
+    assertTrue(text.startsWith(prompt + "answer"), text);
+  }
+
+  @Test
+  void pruningThatIsNotActiveCannotBeExplained() {
+    String page = folder.resolve("page.html").toString();
+    TestCli.Outcome off = TestCli.real().run("run", "--pruning-threshold", "0", "--explain-pruning", page, "Hi");
+    assertEquals(2, off.code(), off.err());
+    assertTrue(
+        off.err().startsWith("error: --explain-pruning: token pruning is not active: prunes nothing"), off.err());
+    TestCli.Outcome exact = TestCli.real().run("run", "--pruning-threshold", "0.1", "--exact-attention",
+        "--explain-pruning", page, "Hi");
+    assertEquals(6, exact.code(), exact.err());
+    assertTrue(exact.err().contains("exact_attention reads every token"), exact.err());
+    assertFalse(Files.exists(Path.of(page)));
+  }
+
   /** Presses Ctrl-C when the first bytes of the answer are written. */
   private static final class InterruptingOutput extends OutputStream implements Interrupts {
     final ByteArrayOutputStream bytes = new ByteArrayOutputStream();

@@ -59,7 +59,8 @@ class UsageTest {
   @ValueSource(strings = {
     "bench --repeat 0", "bench --depth -1", "bench --prompt 0 --gen 0", "bench --gen -5",
     "run --raw --system S x", "run --grammar a --json-schema b x", "run --logit-bias 5=much x",
-    "perplexity --file f --save-dense a --against b",
+    "perplexity --file f --save-dense a --against b", "run --explain-pruning page.html x",
+    "run --keep-ratio 0.5 --explain-pruning /nonexistent/page.html x",
   })
   void contradictionsAreFoundBeforeAModelIsLookedFor(String line) {
     TestCli.Outcome outcome = new TestCli().variable("LLMM_CACHE_DIR", "/nonexistent").run(line.split(" "));
