@@ -224,22 +224,39 @@ TEST(Pruning, TheShadowSetIsBounded) {
     }
 }
 
-TEST(Pruning, PagesThatAllHeadsDropGiveTheirMemoryBack) {
-    llmm_prune_params prune = keeping(0);
+TEST(Pruning, WithoutAShadowTheTargetIsStillThatOfTheWholeText) {
+    llmm_prune_params prune = keeping(0.5f);
     prune.max_shadow_tokens = 0;
+    prune.record = 1;
     const session_ptr s = prompted(shared_llama(), prune);
-    const int32_t before = stats(s.get()).kv_pages_f16 + stats(s.get()).kv_pages_q4;
     run(s.get());
-    const llmm_stats q = stats(s.get());
-    EXPECT_LT(q.kv_pages_f16 + q.kv_pages_q4, before - 5);
-    EXPECT_GT(q.kv_pages_evicted, 5);
-    // The session goes on, back and anew.
-    ASSERT_OK(llmm_session_rewind(s.get(), 100));
-    run(s.get(), 10);
-    ASSERT_OK(llmm_session_rewind(s.get(), 0));
-    eval(s.get(), random_tokens(n_prompt, 1));
-    const session_ptr fresh = prompted(shared_llama(), prune);
-    EXPECT_TRUE(run(fresh.get(), 20) == run(s.get(), 20));
+    EXPECT_NEAR(0.5, stats(s.get()).prune_active_tokens / (n_prompt + n_steps), 0.1);
+    bool dropped = false;
+    for (const llmm_prune_event & e : events_of(s.get())) {
+        dropped = dropped || e.kind == LLMM_PRUNE_DROPPED;
+    }
+    EXPECT_TRUE(dropped);
+}
+
+TEST(Pruning, PagesThatAllHeadsDropGiveTheirMemoryBack) {
+    for (const int32_t policy : { LLMM_PRUNE_ATTENTION, LLMM_PRUNE_RECENCY }) {
+        llmm_prune_params prune = keeping(0);
+        prune.max_shadow_tokens = 0;
+        prune.policy = policy;
+        const session_ptr s = prompted(shared_llama(), prune);
+        const int32_t before = stats(s.get()).kv_pages_f16 + stats(s.get()).kv_pages_q4;
+        run(s.get());
+        const llmm_stats q = stats(s.get());
+        EXPECT_LT(q.kv_pages_f16 + q.kv_pages_q4, before - 5);
+        EXPECT_GT(q.kv_pages_evicted, 5);
+        // The session goes on, back and anew.
+        ASSERT_OK(llmm_session_rewind(s.get(), 100));
+        run(s.get(), 10);
+        ASSERT_OK(llmm_session_rewind(s.get(), 0));
+        eval(s.get(), random_tokens(n_prompt, 1));
+        const session_ptr fresh = prompted(shared_llama(), prune);
+        EXPECT_TRUE(run(fresh.get(), 20) == run(s.get(), 20));
+    }
 }
 
 TEST(Pruning, SwitchesWhileASessionRuns) {

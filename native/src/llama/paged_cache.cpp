@@ -356,10 +356,6 @@ void paged_cache::absorb_masses() {
                 shares[(size_t) plan_pages_[i]] = pruner_.describe(plan_pages_[i]).importance;
             }
             store_.observe(shares);
-            for (const int32_t page : pruner_.all_dropped()) {
-                store_.evict(page);
-            }
-            forget_evicted();
         }
     } else {
         const size_t n = plan_pages_.size();
@@ -389,6 +385,10 @@ std::vector<prune_page> paged_cache::prune_pages() const {
 
 llama_pos paged_cache::finish_step() {
     absorb_masses();
+    for (const int32_t page : pruner_.all_dropped()) {
+        store_.evict(page);
+    }
+    forget_evicted();
     const int32_t page = store_.take_damaged();
     if (page < 0) {
         return -1;

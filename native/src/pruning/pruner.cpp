@@ -47,7 +47,7 @@ float hash_unit(uint32_t unit, uint32_t page) {
 pruner::pruner(const prune_settings & settings, int32_t n_layers, int32_t n_heads_kv, int32_t n_pages)
     : settings_(settings), n_layers_(n_layers), n_heads_(n_heads_kv), n_pages_(n_pages), n_units_(n_layers * n_heads_kv),
       entries_((size_t) n_units_ * n_pages), flags_((size_t) n_units_ * n_pages, 0), n_dropped_((size_t) n_pages, 0),
-      was_active_((size_t) n_pages, 1) {
+      told_((size_t) n_pages, prune_event_kind::recalled) {
     forget_all();
 }
 
@@ -286,9 +286,10 @@ void pruner::prune_by_target() {
     if (!may_prune_now()) {
         return;
     }
-    int64_t total = 0, fixed = 0, page_tokens = 1;
+    // Of the whole text: of what the cache still holds the share would shrink with every page that is dropped.
+    const int64_t total = position_ + 1;
+    int64_t fixed = 0, page_tokens = 1;
     for (const page_facts & p : pages_) {
-        total += p.n_tokens;
         fixed += p.is_protected ? p.n_tokens : 0;
         page_tokens = std::max<int64_t>(page_tokens, p.n_tokens);
     }
@@ -408,7 +409,7 @@ void pruner::forget(int32_t page, int32_t n_left) {
     }
     any_dropped_ -= n_dropped_[(size_t) page];
     n_dropped_[(size_t) page] = 0;
-    was_active_[(size_t) page] = 1;
+    told_[(size_t) page] = prune_event_kind::recalled;
     listed_ = step::stale;
 }
 
@@ -416,7 +417,7 @@ void pruner::forget_all() {
     std::fill(entries_.begin(), entries_.end(), entry{});
     std::fill(flags_.begin(), flags_.end(), uint8_t{ 0 });
     std::fill(n_dropped_.begin(), n_dropped_.end(), 0);
-    std::fill(was_active_.begin(), was_active_.end(), uint8_t{ 1 });
+    std::fill(told_.begin(), told_.end(), prune_event_kind::recalled);
     any_dropped_ = 0;
     pages_.clear();
     phase_ = {};
@@ -463,14 +464,13 @@ page_summary pruner::describe(int32_t page) const {
 void pruner::record_events() {
     for (const page_facts & p : pages_) {
         const page_summary s = describe(p.page);
-        const bool active = p.is_protected || s.active_share > 0.5f;
-        if (active == (was_active_[(size_t) p.page] != 0) || events_.size() == most_events) {
-            continue;
+        const prune_event_kind now = p.is_protected || s.active_share > 0.5f ? prune_event_kind::recalled
+                                     : s.dropped_share > 0.5f                ? prune_event_kind::dropped
+                                                                             : prune_event_kind::pruned;
+        if (now != told_[(size_t) p.page] && events_.size() < most_events) {
+            told_[(size_t) p.page] = now;
+            events_.push_back({ position_, p.first_pos, p.last_pos, s.active_share, now });
         }
-        was_active_[(size_t) p.page] = active;
-        const prune_event_kind kind = active ? prune_event_kind::recalled
-                                             : s.dropped_share > 0.5f ? prune_event_kind::dropped : prune_event_kind::pruned;
-        events_.push_back({ position_, p.first_pos, p.last_pos, s.active_share, kind });
     }
 }
 

@@ -156,7 +156,7 @@ private:
     std::vector<uint8_t> flags_;           // [units][pages]
     std::vector<int32_t> n_dropped_;       // [pages]: heads that have dropped it
     int32_t any_dropped_ = 0;              // sum of those
-    std::vector<uint8_t> was_active_;      // [pages]: what recorded events have told
+    std::vector<prune_event_kind> told_;   // [pages]: what recorded events have told; recalled stands for active
     phase phase_;
 
     // The plan of the step.
