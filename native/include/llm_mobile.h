@@ -263,7 +263,7 @@ typedef struct llmm_prune_params {
                                 // dropped for good, the least important first. -1 (default): all, 0: none
     float    select_mass;       // from 0 to 1: share of a head's attention that a step reads at least, by estimate;
                                 // default 1: all active pages are read
-    int32_t  test_interval;     // steps from one test of the shadow set to the next, at least 1; default 16. A prompt or
+    int32_t  test_interval;     // steps from one test of the shadow set to the next, at least 1; default 8. A prompt or
                                 // an unexpected token brings the next test forward
     int32_t  select_interval;   // steps from one look at the active pages to the next, at least 1; default 4
     int32_t  min_tokens;        // in shorter contexts nothing is pruned; default 1024

@@ -80,7 +80,7 @@ TEST(Pruning, DefaultsAreDocumented) {
     EXPECT_EQ(0, p.max_active_tokens);
     EXPECT_EQ(-1, p.max_shadow_tokens);
     EXPECT_EQ(1.0f, p.select_mass);
-    EXPECT_EQ(16, p.test_interval);
+    EXPECT_EQ(8, p.test_interval);
     EXPECT_EQ(4, p.select_interval);
     EXPECT_EQ(1024, p.min_tokens);
     EXPECT_EQ(LLMM_PRUNE_ATTENTION, p.policy);

@@ -22,7 +22,7 @@ struct prune_settings {
 
     int32_t max_shadow = -1;               // tokens that may come back, on average over layers and heads; -1: all
     float select_mass = 1.0f;              // share of a head's attention that a step reads at least, by estimate; 1: all
-    int32_t test_interval = 16;            // steps from one test of the shadow set to the next
+    int32_t test_interval = 8;             // steps from one test of the shadow set to the next
     int32_t select_interval = 4;           // steps from one selection among the active pages to the next
     int32_t min_tokens = 1024;             // in shorter contexts nothing is pruned
     prune_policy policy = prune_policy::attention;

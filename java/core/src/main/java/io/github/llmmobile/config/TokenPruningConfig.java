@@ -127,7 +127,7 @@ public final class TokenPruningConfig {
 
   /**
    * Steps from one test of the pruned tokens to the next. A test reads them all, and those that matter again come back.
-   * In JSON {@code test_interval}. Default: 16.
+   * In JSON {@code test_interval}. Default: 8.
    *
    * @return steps, from 1
    */
@@ -230,7 +230,7 @@ public final class TokenPruningConfig {
     private double keepRatio = 1;
     private int maxActiveTokens;
     private double selectionMass = 1;
-    private int testInterval = 16;
+    private int testInterval = 8;
     private int minTokens = 1024;
     private PruningPolicy policy = PruningPolicy.ATTENTION;
     private boolean recordEvents;
