@@ -23,7 +23,7 @@ class PruningTest {
   private static final MemoryManagerConfig SMALL_PAGES = MemoryManagerConfig.builder().pageSize(16)
       .quantizationEnabled(false).recentWindow(32).pinnedPrefix(16).build();
   private static final TokenPruningConfig HALF =
-      TokenPruningConfig.builder().keepRatio(0.5).minTokens(64).testInterval(8).recordEvents(true).build();
+      TokenPruningConfig.builder().keepRatio(0.5).selectionMass(0.99).minTokens(64).testInterval(8).recordEvents(true).build();
   private static final TokenPruningConfig NOTHING = TokenPruningConfig.builder().pruningThreshold(0).build();
   private static final GenerationOptions GREEDY =
       GenerationOptions.greedy().toBuilder().maxTokens(60).ignoreEos(true).build();

@@ -72,7 +72,7 @@ class InferenceConfigTest {
     assertEquals(1, defaults.keepRatio());
     assertEquals(0, defaults.maxActiveTokens());
     assertEquals(1.0, defaults.selectionMass());
-    assertEquals(16, defaults.testInterval());
+    assertEquals(8, defaults.testInterval());
     assertEquals(1024, defaults.minTokens());
     assertEquals(PruningPolicy.ATTENTION, defaults.policy());
     assertFalse(defaults.recordEvents());
