@@ -14,4 +14,6 @@ module io.github.llmmobile.cli {
       info.picocli;
   opens io.github.llmmobile.cli.chat to
       info.picocli;
+  opens io.github.llmmobile.cli.needle to
+      info.picocli;
 }

@@ -90,6 +90,7 @@ public final class LlmMobileCli {
     commands.put("inspect", InspectCommand::new);
     commands.put("bench", BenchCommand::new);
     commands.put("perplexity", PerplexityCommand::new);
+    commands.put("needle", NeedleCommand::new);
     commands.put("models", ModelsCommand::new);
     commands.put("completion", CompletionCommand::new);
     return commands;

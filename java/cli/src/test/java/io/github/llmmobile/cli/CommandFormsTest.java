@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.llmmobile.FlashAttention;
+import io.github.llmmobile.cli.needle.NeedlePlan;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -94,6 +95,34 @@ class CommandFormsTest {
     assertEquals(3, perplexity.chunks);
     assertEquals(Path.of("d"), perplexity.saveDense);
     assertEquals(-1, this.<PerplexityCommand>parse("perplexity", "--file", "f").chunks);
+  }
+
+  @Test
+  void needleTakesItsDocumentedForm() {
+    NeedleCommand needle = parse("needle", "--tokens", "2000", "--depths", "10,90", "--filler", "noise,repeat",
+        "--filler-file", "f", "--gap", "8", "--order", "question-aware", "--opening", "prompt", "--baseline", "--seed",
+        "7");
+    assertEquals(2000, needle.tokens);
+    assertEquals(List.of(10, 90), needle.depths);
+    assertEquals(List.of("noise", "repeat"), needle.fillers);
+    assertEquals(Path.of("f"), needle.fillerFile);
+    assertEquals(8, needle.gap);
+    assertEquals(NeedlePlan.Order.QUESTION_AWARE, needle.order);
+    assertEquals(NeedlePlan.Opening.PROMPT, needle.opening);
+    assertTrue(needle.baseline);
+    assertEquals(7, needle.seed);
+  }
+
+  @Test
+  void needleHasTheDocumentedDefaults() {
+    NeedleCommand needle = parse("needle");
+    assertEquals(4096, needle.tokens);
+    assertEquals(List.of(5, 15, 25, 35, 45, 55, 65, 75, 85, 95), needle.depths);
+    assertNull(needle.fillers);
+    assertEquals(64, needle.gap);
+    assertEquals(NeedlePlan.Order.QUESTION_LAST, needle.order);
+    assertEquals(NeedlePlan.Opening.DECODED, needle.opening);
+    assertEquals(42, needle.seed);
   }
 
   @Test

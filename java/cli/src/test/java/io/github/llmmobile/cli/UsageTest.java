@@ -43,7 +43,8 @@ class UsageTest {
   @ValueSource(strings = {
     "run", "run --max-tokens many x", "run --flash-attention maybe x", "run --seed 1.5 x", "perplexity",
     "bench --depth 1,two", "models nonsense", "completion fish", "run --strict=perhaps x",
-    "run --quantization-enabled=perhaps x", "run --logit-bias 5 x",
+    "run --quantization-enabled=perhaps x", "run --logit-bias 5 x", "needle --order backwards",
+    "needle --opening sung",
   })
   void wrongArgumentsAreOneLineAndAHint(String line) {
     TestCli.Outcome outcome = new TestCli().run(line.split(" "));
@@ -61,6 +62,8 @@ class UsageTest {
     "run --raw --system S x", "run --grammar a --json-schema b x", "run --logit-bias 5=much x",
     "perplexity --file f --save-dense a --against b", "run --explain-pruning page.html x",
     "run --keep-ratio 0.5 --explain-pruning /nonexistent/page.html x",
+    "needle --tokens 0", "needle --depths 101", "needle --gap -1", "needle --filler song",
+    "needle --filler-file /nonexistent", "needle --baseline",
   })
   void contradictionsAreFoundBeforeAModelIsLookedFor(String line) {
     TestCli.Outcome outcome = new TestCli().variable("LLMM_CACHE_DIR", "/nonexistent").run(line.split(" "));
