@@ -37,8 +37,8 @@ int32_t paging::finish_step() {
     return hooks_->cache()->finish_step();
 }
 
-bool paging::prunes() const {
-    return hooks_->cache()->pruning().settings().prunes();
+bool paging::is_pruning() const {
+    return hooks_->cache()->pruning().is_acting();
 }
 
 void paging::set_pruning(const prune_settings & settings) {

@@ -37,7 +37,7 @@ public:
     int32_t finish_step();
 
     // ---- token pruning
-    bool prunes() const;
+    bool is_pruning() const;                 // did so in the last step
     void set_pruning(const prune_settings & settings);
     void expect_change();                    // see pruner
     prune_counters pruning() const;

@@ -89,6 +89,7 @@ public:
     // Of the step: indices into pages. Null: every head of the layer reads all.
     const page_list * chosen(int32_t layer) const { return reads_all_ ? nullptr : lists_.data() + (size_t) layer * n_heads_; }
     bool wants_mass() const { return wants_mass_; }
+    bool is_acting() const { return kind_ != step::none; }     // in the step: long enough a context, one token
 
     // The page_mass of all layers after the step, [layers][KV heads][pages], in the order of the lists. True after a test.
     bool absorb(const float * mass);

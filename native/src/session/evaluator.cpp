@@ -211,7 +211,7 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         fail(rc == -2 ? LLMM_ERR_OUT_OF_MEMORY : LLMM_ERR_INTERNAL, "evaluation failed (%d): %s", rc,
              errors.reason("llama.cpp gave no reason").c_str());
     }
-    if (!is_batch && wanted != outputs::none && paging_ && paging_->prunes()) {
+    if (wanted != outputs::none && paging_ && paging_->is_pruning()) {
         watch_surprise();
     }
 }

@@ -81,7 +81,7 @@ class NeedleTest {
 
   @Test
   void resultsRepeat() {
-    String[] line = {"--json", "--filler", "noise", "--order", "question-aware", "--tokens", "320"};
+    String[] line = {"--json", "--filler", "noise", "--order", "question-aware"};
     assertEquals(json(needle(new TestCli(), line)).get("results"), json(needle(new TestCli(), line)).get("results"));
   }
 

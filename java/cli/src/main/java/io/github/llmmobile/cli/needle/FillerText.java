@@ -35,7 +35,7 @@ final class FillerText {
       "The answer was that you cannot learn it from a book, only from {thing} that you have spoiled.",
       "{season} the road to {place} is muddy, and whoever walks it has time to think.",
       "Thinking while walking is different from thinking at a desk: the thoughts are shorter, and fewer of them return.",
-      "A friend of mine keeps {thing} in the hall, only to remember a conversation that took place beside it.",
+      "A friend of mine keeps {thing} in the hall, only to think of a conversation that took place beside it.",
       "Memory seems to need such hooks, and a house without them feels like a hotel.",
       "There are towns in which every second shop sells what no one needs, and others in which one finds a hinge, a"
           + " wick or a button within minutes.",
