@@ -321,8 +321,14 @@ TEST(Pruner, ASurpriseAndATurnAreTestsAtOnce) {
     w.p().expect_change();
     w.step(1);
     EXPECT_TRUE(w.tested());
+    for (const float entropy : { 2.0f, 2.5f, NAN, 3.0f, 0.1f }) {
+        w.p().observe_entropy(entropy);
+        w.step(1);
+        EXPECT_FALSE(w.tested()) << entropy;
+    }
+    w.p().observe_entropy(3.6f);
     w.step(1);
-    EXPECT_FALSE(w.tested());
+    EXPECT_TRUE(w.tested());
     w.step(5);
     w.step(1);
     EXPECT_TRUE(w.tested());
@@ -435,7 +441,7 @@ TEST(Pruner, AnyBytesAreAState) {
             b = (uint8_t) random();
         }
         w.p().restore_page((int32_t) (random() % 57), bytes.data());
-        w.p().restore_phase({ (int32_t) random(), (int32_t) random(), (int32_t) random(), (int32_t) random() });
+        w.p().restore_phase({ (int32_t) random(), (int32_t) random(), (int32_t) random(), (int32_t) random(), NAN });
         w.step(1);
         const prune_counters c = w.p().counters();
         ASSERT_NEAR(w.cached(), c.active + c.shadow + c.dropped, 0.01);

@@ -45,8 +45,8 @@ void paging::set_pruning(const prune_settings & settings) {
     hooks_->cache()->pruning().set_settings(settings);
 }
 
-void paging::expect_change() {
-    hooks_->cache()->pruning().expect_change();
+void paging::observe_entropy(float entropy) {
+    hooks_->cache()->pruning().observe_entropy(entropy);
 }
 
 prune_counters paging::pruning() const {

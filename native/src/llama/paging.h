@@ -39,7 +39,7 @@ public:
     // ---- token pruning
     bool is_pruning() const;                 // did so in the last step
     void set_pruning(const prune_settings & settings);
-    void expect_change();                    // see pruner
+    void observe_entropy(float entropy);     // see pruner
     prune_counters pruning() const;
     std::vector<prune_event> prune_events();
     std::vector<prune_page> prune_pages() const;

@@ -21,6 +21,8 @@ constexpr int32_t least_residency = 64;        // tokens that a page stays activ
 constexpr size_t most_recalls = 8;             // pages of a head per test, but for the tests at the beginning of a turn
 constexpr float least_share = 0.2f;            // of the average number of pages, for every head (after Ada-KV, arXiv 2407.11550)
 constexpr size_t most_events = 65536;
+constexpr float surprise = 1.5f;               // nats above the mean
+constexpr float entropy_gain = 0.1f;
 
 class stopwatch {
 public:
@@ -155,6 +157,17 @@ void pruner::build_lists() {
         lists_[(size_t) u] = { indices_.data() + begin, (int32_t) (indices_.size() - begin) };
     }
     listed_tokens_ = tokens / n_units_;
+}
+
+void pruner::observe_entropy(float entropy) {
+    if (!(entropy >= 0)) {
+        return;                                // logits that are no numbers
+    }
+    float & mean = phase_.mean_entropy;
+    if (mean >= 0 && entropy > mean + surprise) {
+        expect_change();
+    }
+    mean = mean < 0 ? entropy : mean + entropy_gain * (entropy - mean);
 }
 
 // ---- what it found out ------------------------------------------------------------------------------------------
@@ -505,7 +518,8 @@ void pruner::restore_page(int32_t page, const uint8_t * data) {
 }
 
 void pruner::restore_phase(const phase & p) {
-    phase_ = { p.test_next != 0, std::clamp(p.tests_in_turn, 0, tests_per_turn), std::clamp(p.since_test, 0, 1 << 20), std::clamp(p.since_look, 0, 1 << 20) };
+    phase_ = { p.test_next != 0, std::clamp(p.tests_in_turn, 0, tests_per_turn), std::clamp(p.since_test, 0, 1 << 20), std::clamp(p.since_look, 0, 1 << 20),
+               p.mean_entropy >= 0 && p.mean_entropy < 100 ? p.mean_entropy : -1.0f };
 }
 
 void pruner::copy_from(const pruner & other) {

@@ -79,8 +79,11 @@ public:
     void set_settings(const prune_settings & settings);
     static uint64_t table_bytes(int32_t n_layers, int32_t n_heads_kv, int32_t n_pages);
 
-    // The next step is a test, because something new came: a turn, or a surprise.
+    // The next step is a test, because something new came: a turn, say.
     void expect_change() { phase_.test_next = 1; }
+    // Entropy in nats of what a step predicted. Much more than before calls for a test: tokens may be needed that nobody
+    // needed lately.
+    void observe_entropy(float entropy);
 
     // Decides what a step of n_tokens reads among pages, which ascend and see all of its tokens' context. With more than one
     // token: all but dropped pages.
@@ -109,6 +112,7 @@ public:
         int32_t test_next = 1;
         int32_t tests_in_turn = 0;
         int32_t since_test = 0, since_look = 0;
+        float mean_entropy = -1;           // of the last steps; -1: there were none
     };
     const phase & current_phase() const { return phase_; }
     void restore_phase(const phase & p);

@@ -212,23 +212,10 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
              errors.reason("llama.cpp gave no reason").c_str());
     }
     if (wanted != outputs::none && paging_ && paging_->is_pruning()) {
-        watch_surprise();
+        if (const float * row = llama_get_logits_ith(context_, -1)) {
+            paging_->observe_entropy(kernels().entropy(row, owner_->n_vocab()));
+        }
     }
-}
-
-// A prediction that is much less certain than those before may need tokens that nobody needed lately.
-void evaluator::watch_surprise() {
-    constexpr double surprise = 1.5;          // nats above the mean
-    constexpr double gain = 0.1;
-    const float * row = llama_get_logits_ith(context_, -1);
-    if (!row) {
-        return;
-    }
-    const double h = kernels().entropy(row, owner_->n_vocab());
-    if (mean_entropy_ >= 0 && h > mean_entropy_ + surprise) {
-        paging_->expect_change();
-    }
-    mean_entropy_ = mean_entropy_ < 0 ? h : mean_entropy_ + gain * (h - mean_entropy_);
 }
 
 const float * evaluator::logits(int32_t index) const {

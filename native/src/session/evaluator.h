@@ -88,7 +88,6 @@ public:
 private:
     void apply_threads();
     void free_retired_pools();
-    void watch_surprise();
 
     std::shared_ptr<model> owner_;
     evaluator_params params_;
@@ -103,7 +102,6 @@ private:
     bool encoder_only_ = false;
     bool ran_ = false;
     int32_t damaged_ = -1;
-    double mean_entropy_ = -1;            // of the last steps, nats; -1: there were none
     llama_batch batch_{};
 };
 

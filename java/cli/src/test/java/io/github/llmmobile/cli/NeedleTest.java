@@ -130,19 +130,19 @@ class NeedleTest {
 
   @Test
   void textTooShortForTheNeedleIsAUsageError() {
-    TestCli.Outcome outcome = needle(new TestCli(), "--tokens", "20");
+    TestCli.Outcome outcome = new TestCli().run("needle", "--model", model.toString(), "--tokens", "20");
     assertEquals(2, outcome.code(), outcome.err());
-    assertTrue(outcome.err().contains("--tokens"), outcome.err());
+    assertTrue(outcome.err().contains("--tokens has no room for the needle: 20"), outcome.err());
   }
 
-  /** Presses Ctrl-C when the bar first shows the second depth. */
+  /** Presses Ctrl-C when the bar of the measurement is first drawn, which is not before it has run for a while. */
   private static final class InterruptingScreen extends ByteArrayOutputStream implements Interrupts {
     private final List<Runnable> actions = new ArrayList<>();
 
     @Override
     public synchronized void write(byte[] bytes, int from, int count) {
       super.write(bytes, from, count);
-      if (toString(StandardCharsets.UTF_8).contains("at 90 %")) {
+      if (toString(StandardCharsets.UTF_8).contains("essay at ")) {
         List.copyOf(actions).forEach(Runnable::run);
       }
     }
@@ -155,5 +155,20 @@ class NeedleTest {
 
     @Override
     public void finished() {}
+  }
+
+  @Test
+  void interruptReportsWhatIsDoneAndEndsWith130() {
+    String depths = "10,90,".repeat(500) + "50";
+    InterruptingScreen screen = new InterruptingScreen();
+    TestCli.Outcome outcome = needle(new TestCli().terminals().errors(screen).interrupts(screen), "--depths", depths,
+        "--json");
+    assertEquals(130, outcome.code(), screen.toString(StandardCharsets.UTF_8));
+    JsonObject json = JsonParser.parseString(outcome.out()).getAsJsonObject();
+    assertTrue(json.get("interrupted").getAsBoolean());
+    int done = rows(json).size();
+    assertTrue(done < 1001, done + " needles");
+    assertEquals(done, json.getAsJsonObject("summary").get("needles").getAsInt());
+    assertEquals(List.of(), screen.actions);
   }
 }

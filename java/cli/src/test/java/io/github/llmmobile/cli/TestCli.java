@@ -54,6 +54,11 @@ final class TestCli {
     return this;
   }
 
+  TestCli errors(OutputStream stream) {
+    environment.err(stream);
+    return this;
+  }
+
   TestCli interrupts(Interrupts interrupts) {
     environment.interrupts(interrupts);
     return this;
