@@ -372,6 +372,12 @@ void paged_cache::absorb_masses() {
     page_mass_.clear();
 }
 
+bool paged_cache::tells_masses() const {
+    return !store_.settings().exact && std::all_of(layers_.begin(), layers_.end(), [&](const layer_nodes & layer) {
+        return layer.index < 0 || has_page_mass({ store_.shape(), store_.n_heads_kv(), layer.group, 1 });
+    });
+}
+
 std::vector<prune_page> paged_cache::prune_pages() const {
     std::vector<prune_page> list;
     for (int32_t p = 0; p < store_.n_pages(); p++) {

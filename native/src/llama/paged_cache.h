@@ -45,6 +45,9 @@ public:
     // After each step: takes in what it told. If spilled pages could not be read, the first position that is lost; else -1.
     llama_pos finish_step();
 
+    // Whether attention tells what falls on each page, without which nothing can be pruned by it.
+    bool tells_masses() const;
+
     // For people: what pruning knows of each page, in the order of their tokens.
     std::vector<prune_page> prune_pages() const;
 

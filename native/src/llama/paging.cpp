@@ -37,6 +37,10 @@ int32_t paging::finish_step() {
     return hooks_->cache()->finish_step();
 }
 
+bool paging::tells_masses() const {
+    return hooks_->cache()->tells_masses();
+}
+
 bool paging::is_pruning() const {
     return hooks_->cache()->pruning().is_acting();
 }

@@ -37,6 +37,7 @@ public:
     int32_t finish_step();
 
     // ---- token pruning
+    bool tells_masses() const;               // else nothing is pruned by attention
     bool is_pruning() const;                 // did so in the last step
     void set_pruning(const prune_settings & settings);
     void observe_entropy(float entropy);     // see pruner

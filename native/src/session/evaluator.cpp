@@ -119,6 +119,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         llama_free(context_);
         fail(LLMM_ERR_NOT_AVAILABLE, "the cache of this model cannot be paged: %s", paging_->refusal().c_str());
     }
+    warn_if_blind();
     encoder_only_ = llama_model_has_encoder(m);
     batch_ = llama_batch_init(params.n_batch, 0, 1);
 }
@@ -215,6 +216,18 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         if (const float * row = llama_get_logits_ith(context_, -1)) {
             paging_->observe_entropy(kernels().entropy(row, owner_->n_vocab()));
         }
+    }
+}
+
+void evaluator::set_pruning(const prune_settings & settings) {
+    params_.prune = settings;
+    paging_->set_pruning(settings);
+    warn_if_blind();
+}
+
+void evaluator::warn_if_blind() const {
+    if (params_.prune.prunes() && params_.prune.policy == prune_policy::attention && paging_ && !paging_->tells_masses()) {
+        log_line(LLMM_LOG_WARN, "nothing is pruned: attention in groups of more than 8 query heads, or exact attention, does not tell what falls on a page");
     }
 }
 

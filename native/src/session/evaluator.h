@@ -80,7 +80,7 @@ public:
     memory_report memory() const { return report_memory(context_); }
     kv_counters pages() const { return paging_ ? paging_->counters() : kv_counters{}; }
     prune_counters pruning() const { return paging_ ? paging_->pruning() : prune_counters{}; }
-    void set_pruning(const prune_settings & settings) { paging_->set_pruning(settings); }      // these with pages only
+    void set_pruning(const prune_settings & settings);           // these with pages only
     std::vector<prune_event> prune_events() { return paging_->prune_events(); }
     std::vector<prune_page> prune_pages() const { return paging_->prune_pages(); }
     int32_t n_cached_tokens() const { return paging_->n_cached_tokens(); }      // with pages only
@@ -88,6 +88,7 @@ public:
 private:
     void apply_threads();
     void free_retired_pools();
+    void warn_if_blind() const;
 
     std::shared_ptr<model> owner_;
     evaluator_params params_;
