@@ -246,9 +246,10 @@ typedef enum llmm_prune_policy {
 
 // Token pruning while decoding, page by page of kv_page_tokens tokens and for each KV head of each layer on its own.
 // Active pages may be read. Pruned ones are in the shadow set: kept with keys and values, not read, and tested every few
-// steps by a step that reads all pages, whose result is that of dense attention; those that matter again come back. Of
-// the active pages a step reads the fewest that hold most of the attention that the last look at them saw. Pinned and
-// recent tokens are always read, and steps of several tokens (prompts) read everything but what was dropped.
+// steps by a step that reads all pages, whose result is that of dense attention; those that matter again come back.
+// With select_mass a step reads of the active pages the fewest that hold that share of what the last look at them saw.
+// Pinned and recent tokens and the last turn are always read, and steps of several tokens (prompts) read everything but
+// what was dropped.
 // Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550); docs/pruning.md.
 typedef struct llmm_prune_params {
     uint32_t struct_size;

@@ -1,24 +1,14 @@
 #include "page_store.h"
 
+#include "stopwatch.h"
+
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <new>
 
 namespace llmm {
 
 namespace {
-
-// Adds the time it lives to a counter.
-class stopwatch {
-public:
-    explicit stopwatch(int64_t & us) : us_(us), began_(std::chrono::steady_clock::now()) {}
-    ~stopwatch() { us_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_).count(); }
-
-private:
-    int64_t & us_;
-    const std::chrono::steady_clock::time_point began_;
-};
 
 constexpr size_t staging_alignment = 64;
 

@@ -351,9 +351,9 @@ void paged_cache::absorb_masses() {
     }
     std::vector<float> shares((size_t) store_.n_pages(), 0.0f);
     if (pruner_.wants_mass()) {
-        if (pruner_.absorb(page_mass_.data())) {
-            for (size_t i = 0; store_.settings().evict && i < plan_pages_.size(); i++) {
-                shares[(size_t) plan_pages_[i]] = pruner_.describe(plan_pages_[i]).importance;
+        if (pruner_.absorb(page_mass_.data()) && store_.settings().evict) {
+            for (const int32_t page : plan_pages_) {
+                shares[(size_t) page] = pruner_.describe(page).importance;
             }
             store_.observe(shares);
         }

@@ -25,6 +25,12 @@ namespace llmm {
 
 struct state_header;
 
+// Positions [begin, end) of the last prompt, which came in one batch or several.
+struct last_turn {
+    int32_t begin = 0, end = 0;
+    int32_t open = 0;                        // 1: the next batch belongs to it
+};
+
 class paged_cache final : public llama_kv_cache {
 public:
     // Throws std::bad_alloc, std::system_error. Check unsupported() first.
@@ -106,11 +112,7 @@ private:
     std::vector<layer_nodes> layers_;        // by model layer; index -1 where not paged
     page_store store_;
     pruner pruner_;
-    // Positions [begin, end) of the last prompt, which came in one batch or several.
-    struct turn {
-        int32_t begin = 0, end = 0;
-        int32_t open = 0;                    // 1: the next batch belongs to it
-    } turn_;
+    last_turn turn_;
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 

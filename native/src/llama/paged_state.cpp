@@ -3,7 +3,6 @@
 
 #include "llama-io.h"
 
-#include <algorithm>
 #include <cstring>
 #include <new>
 #include <stdexcept>
@@ -23,7 +22,7 @@ struct state_header {
     int32_t pinned_shift;
     uint32_t prune_bytes;                    // per page: what pruning knows of it; 0: nothing
     pruner::phase prune_phase;
-    int32_t turn[3];
+    last_turn turn;
 };
 
 namespace {
@@ -86,10 +85,10 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
     want.pinned_shift = h.pinned_shift;
     want.prune_bytes = h.prune_bytes;
     want.prune_phase = h.prune_phase;
-    std::copy(h.turn, h.turn + 3, want.turn);
+    want.turn = h.turn;
     check(std::memcmp(&h, &want, sizeof(h)) == 0 && h.pinned_shift >= 0 && seq_id <= 0 && n_seq_max == 1);
     check(h.prune_bytes == 0 || h.prune_bytes == pruner_.page_bytes());
-    check(h.turn[0] >= 0 && h.turn[1] >= h.turn[0]);
+    check(h.turn.begin >= 0 && h.turn.end >= h.turn.begin);
     auto & cells = v_cells[0];
     check(h.n_cells <= cells.size() && h.n_pages <= (uint32_t) store_.n_pages());
     std::vector<state_cell> list(h.n_cells);
@@ -129,7 +128,7 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
             }
         }
         pruner_.restore_phase(h.prune_phase);
-        turn_ = { h.turn[0], h.turn[1], h.turn[2] };
+        turn_ = h.turn;
         forget_evicted();
     } catch (...) {
         clear(false);
@@ -163,9 +162,7 @@ state_header paged_cache::make_state_header(size_t n_cells, size_t n_pages) cons
     h.pinned_shift = store_.pinned_shift();
     h.prune_bytes = pruner_.settings().prunes() ? (uint32_t) pruner_.page_bytes() : 0;
     h.prune_phase = pruner_.current_phase();
-    h.turn[0] = turn_.begin;
-    h.turn[1] = turn_.end;
-    h.turn[2] = turn_.open;
+    h.turn = turn_;
     return h;
 }
 

@@ -2,10 +2,10 @@
 
 #include "mass_cut.h"
 
+#include "kv/stopwatch.h"
+
 #include <algorithm>
-#include <chrono>
 #include <cstring>
-#include <limits>
 
 namespace llmm {
 
@@ -15,7 +15,7 @@ constexpr int32_t tests_per_turn = 4;          // at once after a batch: its end
 constexpr float average_gain = 0.25f;          // of the newest share in the moving average
 constexpr float peak_decay = 0.97f;            // per test
 constexpr float peak_weight = 0.3f;            // of the remembered peak, beside the average
-constexpr float latest_decay = 0.85f;           // what a selection remembers of the look before
+constexpr float latest_decay = 0.85f;          // what a selection remembers of the look before
 constexpr float stay_factor = 0.7f;            // hysteresis: pruned only where a smaller threshold would prune too
 constexpr int32_t least_residency = 64;        // tokens that a page stays active after it was last wanted
 constexpr size_t most_recalls = 8;             // pages of a head per test, but for the tests at the beginning of a turn
@@ -23,18 +23,6 @@ constexpr float least_share = 0.2f;            // of the average number of pages
 constexpr size_t most_events = 65536;
 constexpr float surprise = 1.5f;               // nats above the mean
 constexpr float entropy_gain = 0.1f;
-
-class stopwatch {
-public:
-    explicit stopwatch(int64_t & total) : total_(total), began_(std::chrono::steady_clock::now()) {}
-    ~stopwatch() {
-        total_ += std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - began_).count();
-    }
-
-private:
-    int64_t & total_;
-    std::chrono::steady_clock::time_point began_;
-};
 
 // A fixed random number in [0, 1) for a page of a head.
 float hash_unit(uint32_t unit, uint32_t page) {
@@ -47,7 +35,7 @@ float hash_unit(uint32_t unit, uint32_t page) {
 }  // namespace
 
 pruner::pruner(const prune_settings & settings, int32_t n_layers, int32_t n_heads_kv, int32_t n_pages)
-    : settings_(settings), n_layers_(n_layers), n_heads_(n_heads_kv), n_pages_(n_pages), n_units_(n_layers * n_heads_kv),
+    : settings_(settings), n_heads_(n_heads_kv), n_pages_(n_pages), n_units_(n_layers * n_heads_kv),
       entries_((size_t) n_units_ * n_pages), flags_((size_t) n_units_ * n_pages, 0), n_dropped_((size_t) n_pages, 0),
       told_((size_t) n_pages, prune_event_kind::recalled) {
     forget_all();
@@ -523,12 +511,12 @@ void pruner::restore_phase(const phase & p) {
 }
 
 void pruner::copy_from(const pruner & other) {
-    std::vector<uint8_t> bytes(page_bytes());
-    for (int32_t p = 0; p < n_pages_; p++) {
-        other.save_page(p, bytes.data());
-        restore_page(p, bytes.data());
-    }
+    entries_ = other.entries_;
+    flags_ = other.flags_;
+    n_dropped_ = other.n_dropped_;
+    any_dropped_ = other.any_dropped_;
     phase_ = other.phase_;
+    listed_ = step::stale;
 }
 
 }  // namespace llmm

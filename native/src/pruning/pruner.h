@@ -2,11 +2,12 @@
 //   active:  may be read;
 //   shadow:  kept with its keys and values, not read, and tested every few steps;
 //   dropped: not read any more; its memory goes once that holds for every head.
-// Of the active pages a step reads the selected ones: the fewest that hold most of what the last look at them saw.
+// Of the active pages a step reads all, or, if asked to, the selected ones: the fewest that hold most of what the last look
+// at them saw.
 //
-// Steps are of three kinds. A test reads all pages but dropped ones, so its result is that of dense attention, and the
+// A test reads all pages but dropped ones, so its result is that of dense attention, and the
 // shares of softmax that fall out of it are exact: pages are pruned and recalled by them. A look reads the active pages
-// and renews the selection. All other steps read the selection. Selecting pages by softmax mass follows what was measured
+// and renews the selection. Selecting pages by softmax mass follows what was measured
 // for this library (docs/pruning.md); keeping pruned tokens for recall follows ArkVale (NeurIPS 2024) and LazyLLM
 // (arXiv 2407.14057).
 //
@@ -156,7 +157,7 @@ private:
     void record_events();
 
     prune_settings settings_;
-    int32_t n_layers_, n_heads_, n_pages_, n_units_;
+    int32_t n_heads_, n_pages_, n_units_;
     std::vector<entry> entries_;           // [units][pages]
     std::vector<uint8_t> flags_;           // [units][pages]
     std::vector<int32_t> n_dropped_;       // [pages]: heads that have dropped it
@@ -171,7 +172,7 @@ private:
     bool reads_all_ = true, wants_mass_ = false;
     std::vector<page_list> lists_;         // [units], of pages_
     std::vector<int32_t> indices_;
-    step listed_ = step::stale;             // what kind of step the lists are for; stale: they are not valid
+    step listed_ = step::stale;            // what kind of step the lists are for; stale: they are not valid
     double listed_tokens_ = 0;
 
     // Scratch.

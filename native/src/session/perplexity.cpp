@@ -71,8 +71,7 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
     if (params.n_decode < 0 || params.n_decode >= window) {
         fail(LLMM_ERR_RANGE, "params.n_decode is %d; it must be from 0 to %d", params.n_decode, window - 1);
     }
-    // Scored are the predictions of tokens [first, window) in rows [first, window - 1) of a batch, or one by one from the
-    // token before.
+    // What is predicted after each of the tokens [first, window - 1) is scored.
     const int32_t first = params.n_decode > 0 ? window - params.n_decode - 1 : window / 2;
 
     logprob_header header;

@@ -173,10 +173,14 @@ session::session(const fork_of & from) : owner_(from.parent.owner_) {
     }
 }
 
-void session::set_kv_budget(uint64_t bytes) {
+void session::require_pages() const {
     if (!pages_) {
         fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
     }
+}
+
+void session::set_kv_budget(uint64_t bytes) {
+    require_pages();
     {
         const std::lock_guard<std::mutex> lock(budget_mutex_);
         wanted_budget_ = bytes;
@@ -617,9 +621,7 @@ void session::load(const std::string & path) {
 
 void session::set_pruning(const prune_settings & settings) {
     const call one(*this);
-    if (!pages_) {
-        fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
-    }
+    require_pages();
     pruning_ = settings;
     if (evaluator_) {
         evaluator_->set_pruning(settings);
@@ -639,9 +641,7 @@ std::vector<llmm_prune_event> session::prune_events() {
 
 std::vector<llmm_prune_page> session::prune_pages() {
     const call one(*this);
-    if (!pages_) {
-        fail(LLMM_ERR_NOT_AVAILABLE, "the session keeps its keys and values without pages");
-    }
+    require_pages();
     std::vector<llmm_prune_page> list;
     if (evaluator_) {
         for (const prune_page & p : evaluator_->prune_pages()) {

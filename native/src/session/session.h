@@ -99,6 +99,7 @@ private:
     const float * known_logits() const;
     bool may_outgrow_context() const { return pages_ && pages_->evict; }
     void check_room(int64_t n_tokens) const;
+    void require_pages() const;
     bool apply_kv_budget();
     void apply_pending_budget() noexcept;
     void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);

@@ -9,8 +9,6 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import io.github.llmmobile.cli.console.Interrupts;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -226,35 +224,14 @@ class ModelTest {
     assertFalse(Files.exists(Path.of(page)));
   }
 
-  /** Presses Ctrl-C when the first bytes of the answer are written. */
-  private static final class InterruptingOutput extends OutputStream implements Interrupts {
-    final ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-    private final List<Runnable> actions = new ArrayList<>();
-
-    @Override
-    public void write(int b) {
-      bytes.write(b);
-      List.copyOf(actions).forEach(Runnable::run);
-    }
-
-    @Override
-    public Registration onInterrupt(Runnable action) {
-      actions.add(action);
-      return () -> actions.remove(action);
-    }
-
-    @Override
-    public void finished() {}
-  }
-
   @Test
   void interruptKeepsWhatWasProducedAndEndsWith130() {
-    InterruptingOutput output = new InterruptingOutput();
+    InterruptingStream output = new InterruptingStream("");
     TestCli.Outcome outcome = TestCli.real().output(output).interrupts(output)
         .run("run", "--raw", "--ignore-eos", "--max-tokens", "2000", "Once upon a time");
     assertEquals(130, outcome.code(), outcome.err());
     assertEquals("", outcome.err());
-    String text = output.bytes.toString(StandardCharsets.UTF_8);
+    String text = output.toString(StandardCharsets.UTF_8);
     assertTrue(text.length() > 1 && text.endsWith("\n"), text);
     assertEquals(List.of(), output.actions);
   }

@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
-import io.github.llmmobile.cli.console.Interrupts;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -135,32 +133,11 @@ class NeedleTest {
     assertTrue(outcome.err().contains("--tokens has no room for the needle: 20"), outcome.err());
   }
 
-  /** Presses Ctrl-C when the bar of the measurement is first drawn, which is not before it has run for a while. */
-  private static final class InterruptingScreen extends ByteArrayOutputStream implements Interrupts {
-    private final List<Runnable> actions = new ArrayList<>();
-
-    @Override
-    public synchronized void write(byte[] bytes, int from, int count) {
-      super.write(bytes, from, count);
-      if (toString(StandardCharsets.UTF_8).contains("essay at ")) {
-        List.copyOf(actions).forEach(Runnable::run);
-      }
-    }
-
-    @Override
-    public Registration onInterrupt(Runnable action) {
-      actions.add(action);
-      return () -> actions.remove(action);
-    }
-
-    @Override
-    public void finished() {}
-  }
-
   @Test
   void interruptReportsWhatIsDoneAndEndsWith130() {
     String depths = "10,90,".repeat(500) + "50";
-    InterruptingScreen screen = new InterruptingScreen();
+    // The bar of the measurement is not drawn before it has run for a while.
+    InterruptingStream screen = new InterruptingStream("essay at ");
     TestCli.Outcome outcome = needle(new TestCli().terminals().errors(screen).interrupts(screen), "--depths", depths,
         "--json");
     assertEquals(130, outcome.code(), screen.toString(StandardCharsets.UTF_8));
