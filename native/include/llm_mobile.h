@@ -139,6 +139,8 @@ typedef struct llmm_model_params {
     int32_t          repack;           // 1 (default): repack weights for the CPU's matrix kernels; costs memory
     llmm_progress_cb progress;         // NULL (default): none
     void *           progress_data;
+    int32_t          layer_begin;      // layers [layer_begin, layer_end) are loaded; the weights of the others stay in the
+    int32_t          layer_end;        // file and take no memory. 0 (default): from the first, to the last
 } llmm_model_params;
 
 LLMM_API void llmm_model_params_init(llmm_model_params * params);
@@ -306,6 +308,9 @@ typedef struct llmm_session_params {
                                 // the budget go to a file there, which is removed with the session. They take part in
                                 // attention as before and are read at each step. Path as in llmm_model_open
     const llmm_prune_params * prune;    // NULL (default): nothing is pruned. Needs pages; kv_exact reads all all the same
+    int32_t  layer_begin;       // the session evaluates layers [layer_begin, layer_end) of those that are loaded; 0 (default):
+    int32_t  layer_end;         // from the first, to the last of them. With fewer than the model has, the session takes and
+                                // gives hidden states: llmm_session_eval_hidden
 } llmm_session_params;
 
 LLMM_API void llmm_session_params_init(llmm_session_params * params);
@@ -418,6 +423,62 @@ LLMM_API llmm_status llmm_session_prefill(llmm_session * session, const int32_t 
 // Drops every token from position n_tokens on, as if it had never been evaluated.
 // LLMM_ERR_RANGE: n_tokens is negative or past the end; nothing has changed.
 LLMM_API llmm_status llmm_session_rewind(llmm_session * session, int32_t n_tokens);
+
+// ---- layers
+
+// Evaluates tokens in the session's layers. hidden_in: where they begin past 0, what the layers before put out,
+// [n_tokens][embedding] f32, n_in its length; else NULL and 0. hidden_out, n_out likewise, where they end before the last;
+// else the logits of the last token can be read or sampled. The tokens follow those in the cache: a token that was sampled
+// and not evaluated is dropped, and comes again with its hidden state. The token ids serve the history, and layer 0.
+// A model whose layers [0, k) and [k, n) are evaluated in turn gives the same bits as one session with all of them, on the
+// same machine with the same threads.
+// Such a session can be rewound, saved, loaded and forked; decode samples from its logits, and the token is evaluated
+// when it comes back. What needs all layers is LLMM_ERR_NOT_AVAILABLE.
+// LLMM_ERR_RANGE: a length does not fit; nothing has changed. On other errors the history is what it was, except
+// LLMM_ERR_IO, which leaves what could be read: llmm_session_n_tokens tells from where to evaluate again.
+LLMM_API llmm_status llmm_session_eval_hidden(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                              const float * hidden_in, int64_t n_in, float * hidden_out, int64_t n_out);
+
+// Hidden states inside the model. With L layers the residual stream has 2 L + 1 places: 0 is the input of layer 0,
+// 2 l + 1 lies between the attention and the feed-forward part of layer l, 2 l + 2 is the layer's output. Request, JSON:
+// {"places":[0,2],"inputs":["blk.0.ffn_down.weight"]}: places, and weight matrices whose input is wanted. out, f32, has
+// for each place and then for each matrix [n_tokens][width], one after another; n_out is its length. The session's history
+// is cleared. LLMM_ERR_RANGE: a place, a length; more tokens than the context holds. LLMM_ERR_INVALID_ARGUMENT: no such
+// matrix. LLMM_ERR_NOT_AVAILABLE: the graph of the architecture has no such place.
+LLMM_API llmm_status llmm_session_taps(llmm_session * session, const int32_t * tokens, int32_t n_tokens,
+                                       const char * request, size_t request_bytes, float * out, int64_t n_out);
+
+// Which parts of the layers are left out while decoding. Part 2 l is the attention of layer l, part 2 l + 1 its
+// feed-forward part; those of the first and the last layer are always evaluated. A skipped part passes the residual on, or
+// its stand-in (llmm_session_set_bypass). Keys and values of a skipped attention are still stored, so that no later step
+// misses any. docs/layers.md has methods and sources.
+typedef struct llmm_gate_params {
+    uint32_t        struct_size;
+    int32_t         n_order;        // 0 (default): nothing is skipped
+    const int32_t * order;          // [n_order] parts, the first to be left out first
+    int32_t         n_edges;        // 0 (default): levels[0] holds for every step
+    const float *   edges;          // [n_edges] ascending bounds, in nats, of the entropy of the prediction that the token at
+                                    // hand was sampled from
+    const int32_t * levels;         // [n_edges + 1] for each range of entropy, how many parts of the order are skipped
+    int32_t         dense_tokens;   // steps that skip nothing, from one in the last range on; default 0
+    int32_t         batches;        // 0 (default); 1: prompts skip levels[0] parts too, for measurement
+} llmm_gate_params;
+
+LLMM_API void llmm_gate_params_init(llmm_gate_params * params);
+
+// Gates in force from the next step on; NULL for none. Between two settings neither of which is empty the graph stays.
+// LLMM_ERR_RANGE, _INVALID_ARGUMENT: nothing has changed. LLMM_ERR_NOT_AVAILABLE: this architecture's layers cannot be told
+// apart; the text says why.
+LLMM_API llmm_status llmm_session_set_gates(llmm_session * session, const llmm_gate_params * params);
+
+// The parts that gates can skip in this model's graph, an array of int32_t.
+LLMM_API llmm_status llmm_session_skippable(llmm_session * session, llmm_buffer ** out);
+
+// A stand-in for a part when it is skipped: bias + up * (down * (x / rms(x))) is added to the residual x.
+// down: [width][rank], up: [rank][width], bias: [width], f32, width the model's embedding. rank 0: none, the residual
+// passes as it is.
+LLMM_API llmm_status llmm_session_set_bypass(llmm_session * session, int32_t part, int32_t rank, const float * down,
+                                             const float * up, const float * bias);
 
 typedef struct llmm_token_result {
     uint32_t struct_size;
@@ -585,6 +646,9 @@ typedef struct llmm_stats {
     int64_t  prune_tests;             // of those: that read everything
     int64_t  prune_looks;             // and the active pages
     int64_t  prune_us;                // time spent deciding
+    // Gates.
+    int64_t  gate_steps;              // steps of single tokens
+    int64_t  gate_skipped_parts;      // parts left out in them
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);

@@ -2,6 +2,7 @@
 // removed, copied and kept, in whatever order.
 #include "test_support.h"
 
+#include "new_context.h"
 #include "paging.h"
 
 #include "llama.h"
@@ -45,7 +46,7 @@ TEST_P(PagedSequences, RandomOperationsAgreeWithTheStockCache) {
     settings.page_tokens = 16;
     settings.quantize = llmm::kv_quantize::f16;
     llmm::paging paging(settings);
-    const llama_context_ptr paged(paging.new_context(model.get(), context_params()));
+    const llama_context_ptr paged(llmm::new_context(model.get(), context_params(), { paging.hooks() }));
     ASSERT_TRUE(paging.refusal().empty()) << paging.refusal();
     const llama_context_ptr stock(llama_init_from_model(model.get(), context_params()));
 

@@ -5,9 +5,13 @@
 // the cache and the logits are those of an unpatched build, bit for bit.
 #pragma once
 
+#include "llama-arch.h"
 #include "llama-kv-cache.h"
 
+#include "layers/layer_range.h"
+
 #include <memory>
+#include <vector>
 
 struct llama_cparams;
 class llm_graph_result;
@@ -61,8 +65,33 @@ public:
     // Called while a graph is built, at the end of layer il. The result is the next layer's input.
     virtual ggml_tensor * after_layer(const llm_graph_context &, ggml_tensor * cur, int /*il*/) { return cur; }
 
+    // Called once a graph has been built, before its outputs are marked.
+    virtual void finish_graph(llm_graph_context &) {}
+
+    // False: the graph does not fit the next step, and another is built.
+    virtual bool can_reuse(llm_graph_result &) { return true; }
+
     // Called once per ubatch, with inputs set, before the graph runs.
     virtual void before_compute(llm_graph_result &, const llama_ubatch &) {}
+
+    // The layers that the context holds keys and values for.
+    virtual layer_range present() const { return {}; }
+};
+
+// Several hooks in the place of one.
+class hook_chain final : public context_hooks {
+public:
+    explicit hook_chain(std::vector<std::shared_ptr<context_hooks>> links) : links_(std::move(links)) {}
+
+    llama_kv_cache * new_kv_cache(const kv_cache_request & request) override;
+    ggml_tensor * after_layer(const llm_graph_context & graph, ggml_tensor * cur, int il) override;
+    void finish_graph(llm_graph_context & graph) override;
+    bool can_reuse(llm_graph_result & result) override;
+    void before_compute(llm_graph_result & result, const llama_ubatch & ubatch) override;
+    layer_range present() const override;
+
+private:
+    std::vector<std::shared_ptr<context_hooks>> links_;
 };
 
 // Hands hooks to the context that this thread creates while the scope lives.
@@ -77,6 +106,24 @@ private:
     std::shared_ptr<context_hooks> former_;
 };
 
+// While it lives, models that this thread loads leave the weights of all other layers in the file.
+class partial_load_scope {
+public:
+    explicit partial_load_scope(layer_range present, int32_t n_layers);
+    ~partial_load_scope();
+    partial_load_scope(const partial_load_scope &) = delete;
+    partial_load_scope & operator=(const partial_load_scope &) = delete;
+};
+
+// While it lives, this thread evaluates tokens that the cache holds already, for layers that have not seen them.
+class evaluate_again_scope {
+public:
+    evaluate_again_scope();
+    ~evaluate_again_scope();
+    evaluate_again_scope(const evaluate_again_scope &) = delete;
+    evaluate_again_scope & operator=(const evaluate_again_scope &) = delete;
+};
+
 // The patched places call these.
 
 std::shared_ptr<context_hooks> hooks_of_next_context();
@@ -87,7 +134,20 @@ llama_kv_cache * new_kv_cache(
         llama_swa_type swa_type, llama_memory_t mem_other, const llama_kv_cache::layer_filter_cb & filter,
         const llama_kv_cache::layer_reuse_cb & reuse, const llama_kv_cache::layer_share_cb & share);
 
+bool next_context_has_layer(int32_t il);
+
+bool is_absent(llm_tensor tensor, int layer, bool is_output_copy);
+
+bool evaluates_again();
+
+// Store and attention of a layer; null: the stock nodes. Of an absent layer, something of the right shape.
+ggml_tensor * attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args);
+
 ggml_tensor * after_layer(const llm_graph_context & graph, ggml_tensor * cur, int il);
+
+void finish_graph(llm_graph_context & graph);
+
+bool can_reuse(const llama_cparams & cparams, llm_graph_result & result);
 
 void before_compute(const llama_cparams & cparams, llm_graph_result & result, const llama_ubatch & ubatch);
 

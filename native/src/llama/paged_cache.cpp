@@ -18,7 +18,7 @@ constexpr int32_t longest_protected_turn = 512;        // tokens
 constexpr uint64_t cell_bytes = 144;                   // of llama.cpp's tables and the plan, by cell
 
 bool paged_layer(const kv_cache_request & r, uint32_t il) {
-    return r.hparams.has_kv(il) && (!r.filter || r.filter((int32_t) il));
+    return r.hparams.has_kv(il) && (!r.filter || r.filter((int32_t) il)) && next_context_has_layer((int32_t) il);
 }
 
 int32_t first_paged_layer(const kv_cache_request & r) {

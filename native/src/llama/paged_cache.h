@@ -125,10 +125,14 @@ private:
     std::vector<page_view> plan_views_;      // [layers][plan pages]
     std::vector<page_facts> plan_facts_;
     attend_progress progress_;
-    // Shares of attention that the step's pages got, [layers][KV heads][plan pages]; empty where nobody asks.
+    // Shares of attention that the step's pages got, [layers][KV heads][plan pages]; empty where nobody asks. Of layers
+    // whose attention a gate left out: 0.
     std::vector<float> page_mass_;
     std::vector<float> mass_scratch_;
 };
+
+// Whether a node of the graph stores keys and values in pages.
+bool is_store_node(const ggml_tensor * node);
 
 // Hooks of a session with a paged cache. cache() is null until the context exists, and if the architecture cannot page.
 class paging_hooks final : public context_hooks {

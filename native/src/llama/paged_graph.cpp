@@ -3,7 +3,17 @@
 
 #include "llama-graph.h"
 
+#include <cstring>
+
 namespace llmm {
+
+namespace {
+constexpr const char * store_node_name = "llmm_store";
+}
+
+bool is_store_node(const ggml_tensor * node) {
+    return node->op == GGML_OP_CUSTOM && std::strcmp(node->name, store_node_name) == 0;
+}
 
 // Sources: k [dim, heads_kv, tokens], v, k_idxs, v_idxs. The indices are sources only because llama.cpp fills them in
 // and needs them allocated; the cells come from the plan.
@@ -34,6 +44,7 @@ ggml_tensor * paged_cache::llmm_attn(const llm_graph_context & graph, const llam
 
     ggml_tensor * stored_from[] = { args.k, args.v, args.k_idxs, args.v_idxs };
     ggml_tensor * stored = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, 1, 1, 1, 1, stored_from, 4, store_node, GGML_N_TASKS_MAX, &layer);
+    ggml_set_name(stored, store_node_name);
     ggml_build_forward_expand(graph.gf, stored);
     if (store_.settings().exact) {
         return exact_attn(graph, context, args, layer, stored);

@@ -8,13 +8,14 @@ namespace llmm {
 
 paging::paging(const kv_settings & settings, const prune_settings & prune) : hooks_(std::make_shared<paging_hooks>(settings, prune)) {}
 
-llama_context * paging::new_context(llama_model * model, const llama_context_params & params) {
-    const hooks_scope scope(hooks_);
-    llama_context * context = llama_init_from_model(model, params);
-    if (!context && hooks_->failure()) {
-        std::rethrow_exception(hooks_->failure());           // llama.cpp has only logged it
+std::shared_ptr<context_hooks> paging::hooks() const {
+    return hooks_;
+}
+
+void paging::rethrow_failure() const {
+    if (hooks_->failure()) {
+        std::rethrow_exception(hooks_->failure());
     }
-    return context;
 }
 
 const std::string & paging::refusal() const {

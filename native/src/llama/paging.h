@@ -8,21 +8,22 @@
 #include <string>
 #include <vector>
 
-struct llama_context;
-struct llama_context_params;
-struct llama_model;
-
 namespace llmm {
 
+class context_hooks;
 class paging_hooks;
 
-// Paging of one context. Outlives it; all but the first two functions need the context, with pages.
+// Paging of one context. Outlives it; all but the first functions need the context, with pages.
 class paging {
 public:
     explicit paging(const kv_settings & settings, const prune_settings & prune = {});
 
-    // As llama_init_from_model, with a paged cache. Once. Throws std::system_error if there is no spill file to be had.
-    llama_context * new_context(llama_model * model, const llama_context_params & params);
+    // For new_context.
+    std::shared_ptr<context_hooks> hooks() const;
+
+    // Why llama.cpp could not make the context, if it was for want of a cache; std::system_error: there is no spill file to
+    // be had.
+    void rethrow_failure() const;
 
     // Why the context has llama.cpp's own cache instead; empty if it has pages.
     const std::string & refusal() const;

@@ -4,6 +4,7 @@
 #include "attention/kernel_table.h"
 #include "cpu_gate.h"
 #include "failure.h"
+#include "llama/new_context.h"
 #include "log.h"
 
 #include "ggml-backend.h"
@@ -99,17 +100,30 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
     {
         std::lock_guard<std::mutex> lock(owner_->adapters_mutex());
         const assert_scope asserts(LLMM_ERR_MODEL_INVALID);    // builds the graphs of a model that may contradict itself
+        layers_ = std::make_unique<layer_control>(m, owner_->present());
+        layers_->set_range(params.layers);
+        layers_->set_gates(params.gates);
+        std::vector<std::shared_ptr<context_hooks>> hooks{ layers_->hooks() };
         if (params.pages) {
             paging_ = std::make_unique<paging>(*params.pages, params.prune);
+            hooks.push_back(paging_->hooks());
         }
         try {
-            context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);
+            context_ = new_context(m, cp, std::move(hooks));
+            if (!context_ && paging_) {
+                paging_->rethrow_failure();   // llama.cpp has only logged it
+            }
         } catch (const std::system_error & e) {
             fail(LLMM_ERR_IO, "%s", e.what());
         } catch (const std::bad_alloc &) {
             fail(LLMM_ERR_OUT_OF_MEMORY, "a budget of %llu bytes does not hold the tables of %d tokens and one page",
                  (unsigned long long) params.pages->budget_bytes, params.n_ctx);
         }
+    }
+    const bool partial = layers_->range().begin > 0 || layers_->range().end < llama_model_n_layer(m);
+    if (partial && !layers_->refusal().empty()) {
+        llama_free(context_);
+        fail(LLMM_ERR_NOT_AVAILABLE, "layers of this model cannot be evaluated alone: %s", layers_->refusal().c_str());
     }
     if (!context_) {
         fail(LLMM_ERR_OUT_OF_MEMORY, "cannot create a context of %d tokens: %s", params.n_ctx,
@@ -190,6 +204,7 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
     if (!ran_) {
         adapters.lock();
     }
+    open_gates((int32_t) tokens.size());
     error_capture errors;
     const int32_t rc = encoder_only_ ? llama_encode(context_, batch_) : llama_decode(context_, batch_);
     if (rc == 0) {
@@ -212,11 +227,55 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
         fail(rc == -2 ? LLMM_ERR_OUT_OF_MEMORY : LLMM_ERR_INTERNAL, "evaluation failed (%d): %s", rc,
              errors.reason("llama.cpp gave no reason").c_str());
     }
-    if (wanted != outputs::none && paging_ && paging_->is_pruning()) {
+    if (!is_batch) {
+        gate_counts_.steps++;
+        gate_counts_.skipped += layers_->n_skipped();
+    }
+    const bool prunes = paging_ && paging_->is_pruning();
+    entropy_ = NAN;
+    if (wanted != outputs::none && (prunes || gates_.policy().asks_entropy())) {
         if (const float * row = llama_get_logits_ith(context_, -1)) {
-            paging_->observe_entropy(kernels().entropy(row, owner_->n_vocab()));
+            entropy_ = kernels().entropy(row, owner_->n_vocab());
+            if (prunes) {
+                paging_->observe_entropy(entropy_);
+            }
         }
     }
+}
+
+void evaluator::open_gates(int32_t n_tokens) {
+    if (!layers_->has_gates()) {
+        return;
+    }
+    const auto & order = gates_.policy().order;
+    const int32_t level = gates_.next_level(entropy_, n_tokens);
+    for (size_t i = 0; i < order.size(); i++) {
+        layers_->set_skip(order[i], (int32_t) i < level);
+    }
+}
+
+void evaluator::set_gates(const gate_policy & policy) {
+    for (const int32_t part : gates_.policy().order) {
+        layers_->set_skip(part, false);
+    }
+    gates_.set_policy(policy);
+    layers_->set_skip_batches(policy.batches);
+    if (layers_->has_gates() == policy.is_off()) {
+        layers_->set_gates(!policy.is_off());
+        size_graphs_anew();
+    }
+}
+
+void evaluator::set_taps(std::vector<layer_tap> taps) {
+    layers_->set_taps(std::move(taps));
+    size_graphs_anew();
+}
+
+// llama.cpp takes graphs with as many nodes for the same graph, and does not know that ours have changed. There being no
+// control vector, to remove it does nothing else.
+void evaluator::size_graphs_anew() {
+    llama_set_adapter_cvec(context_, nullptr, 0, 0, 0, 0);
+    ran_ = false;
 }
 
 void evaluator::set_pruning(const prune_settings & settings) {

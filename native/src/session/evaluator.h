@@ -3,6 +3,8 @@
 #pragma once
 
 #include "kv/page_store.h"
+#include "layers/gate_policy.h"
+#include "llama/layer_control.h"
 #include "llama/memory_report.h"
 #include "llama/paging.h"
 #include "model.h"
@@ -11,6 +13,7 @@
 #include "llama.h"
 
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -35,6 +38,8 @@ struct evaluator_params {
     llama_flash_attn_type flash_attention = LLAMA_FLASH_ATTN_TYPE_AUTO;
     std::optional<kv_settings> pages;     // none: llama.cpp's own cache
     prune_settings prune;                 // with pages only
+    layer_range layers;                   // to evaluate
+    bool gates = false;                   // in the graph from the start
 };
 
 // Threads in force and the wish to stop; shared with the threads that may change them while a step runs.
@@ -85,7 +90,19 @@ public:
     std::vector<prune_page> prune_pages() const { return paging_->prune_pages(); }
     int32_t n_cached_tokens() const { return paging_->n_cached_tokens(); }      // with pages only
 
+    // ---- layers
+    const layer_control & layers() const { return *layers_; }
+    // Of the next run: rows of the model's width for each token, see layer_control.
+    void set_hidden(const float * in, float * out) { layers_->set_hidden(in, out); }
+    void set_gates(const gate_policy & policy);                  // parts are in range
+    void set_bypass(int32_t part, std::shared_ptr<const bypass> stand_in) { layers_->set_bypass(part, std::move(stand_in)); }
+    void set_taps(std::vector<layer_tap> taps);
+    void set_tap_row(size_t row) { layers_->set_tap_row(row); }
+    const gate_counters & gates() const { return gate_counts_; }
+
 private:
+    void open_gates(int32_t n_tokens);
+    void size_graphs_anew();
     void apply_threads();
     void free_retired_pools();
     void warn_if_blind() const;
@@ -94,6 +111,10 @@ private:
     evaluator_params params_;
     evaluator_control & control_;
     std::unique_ptr<paging> paging_;
+    std::unique_ptr<layer_control> layers_;
+    gate_state gates_;
+    gate_counters gate_counts_;
+    float entropy_ = NAN;                 // of the last prediction, if anybody wants to know
     llama_context * context_ = nullptr;
     ggml_threadpool * pool_ = nullptr;
     // Former pools. The back end keeps pointing to the one it computed with last until it computes with another.

@@ -2,6 +2,7 @@
 
 #include "assert_scope.h"
 #include "failure.h"
+#include "llama/layer_control.h"
 #include "log.h"
 #include "utf8.h"
 
@@ -69,9 +70,14 @@ std::shared_ptr<model> model::open(const std::string & path, const llmm_model_pa
         mp.progress_callback_user_data = &relay;
     }
 
+    const json blocks = meta(m->file_, meta(m->file_, "general.architecture").get<std::string>() + ".block_count");
+    const int32_t n_layers = blocks.is_number_integer() ? blocks.get<int32_t>() : 0;
+    m->present_ = checked_layers(params.layer_begin, params.layer_end, { 0, n_layers }, "params");
+
     error_capture errors;
     const assert_scope asserts(LLMM_ERR_MODEL_INVALID);
-    m->llama_ = llama_model_load_from_file(path.c_str(), mp);
+    m->llama_ = params.layer_begin > 0 || params.layer_end > 0 ? load_layers(path.c_str(), mp, m->present_, n_layers)
+                                                                : llama_model_load_from_file(path.c_str(), mp);
     if (!m->llama_) {
         if (relay.cancelled) {
             fail(LLMM_ERR_CANCELLED, "loading %s was cancelled", path.c_str());
@@ -87,6 +93,30 @@ std::shared_ptr<model> model::open(const std::string & path, const llmm_model_pa
     m->vocab_ = llama_model_get_vocab(m->llama_);
     m->n_vocab_ = llama_vocab_n_tokens(m->vocab_);
     return m;
+}
+
+layer_range checked_layers(int32_t begin, int32_t end, layer_range all, const char * name) {
+    const layer_range r{ begin == 0 ? all.begin : begin, end == 0 ? all.end : end };
+    if (r.begin < all.begin || r.end > all.end || r.begin >= r.end) {
+        if (begin == 0 && end == 0) {
+            return all;                       // of a file that does not say how many it has
+        }
+        fail(LLMM_ERR_RANGE, "%s has layers %d to %d; they must lie from %d to %d, the end past the begin", name, r.begin, r.end, all.begin, all.end);
+    }
+    return r;
+}
+
+uint64_t model::weight_bytes() const {
+    return is_partial() ? llmm::weight_bytes(llama_, present_) : llama_model_size(llama_);
+}
+
+int32_t model::input_width(const std::string & weight) const {
+    for (const gguf_tensor & t : file_.tensors) {
+        if (t.name == weight && t.shape.size() >= 2) {
+            return (int32_t) t.shape[0];
+        }
+    }
+    fail(LLMM_ERR_INVALID_ARGUMENT, "the model has no weight matrix %s", weight.c_str());
 }
 
 model::~model() {

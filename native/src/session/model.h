@@ -2,6 +2,7 @@
 #pragma once
 
 #include "gguf_file.h"
+#include "layers/layer_range.h"
 #include "llm_mobile.h"
 #include "span.h"
 
@@ -15,6 +16,9 @@
 #include <vector>
 
 namespace llmm {
+
+// Layers [begin, end) of those there are; 0 stands for the first and the last of them. Throws RANGE.
+layer_range checked_layers(int32_t begin, int32_t end, layer_range all, const char * name);
 
 class model {
 public:
@@ -30,6 +34,12 @@ public:
     int32_t n_vocab() const { return n_vocab_; }
     const std::string & fingerprint() const { return fingerprint_; }
     bool vocab_only() const { return vocab_only_; }
+    layer_range present() const { return present_; }      // layers that weights have been loaded for
+    int32_t n_layers() const { return llama_model_n_layer(llama_); }
+    bool is_partial() const { return present_.begin > 0 || present_.end < n_layers(); }
+    uint64_t weight_bytes() const;                        // of what has been loaded
+    // Length of what goes into a weight matrix. Throws INVALID_ARGUMENT if there is none of the name.
+    int32_t input_width(const std::string & weight) const;
 
     // Facts as llmm_model_info gives them.
     std::string info_json() const;
@@ -57,6 +67,7 @@ private:
     const llama_vocab * vocab_ = nullptr;
     int32_t n_vocab_ = 0;
     bool vocab_only_ = false;
+    layer_range present_;
     gguf_file file_;
     std::string fingerprint_;
     std::mutex adapters_mutex_;

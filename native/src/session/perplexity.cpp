@@ -54,6 +54,7 @@ double divergence(const std::vector<float> & base, const std::vector<float> & ot
 
 llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llmm_perplexity_params & params) {
     const call one(*this);
+    require_whole();
     const int32_t window = params.n_ctx > 0 ? params.n_ctx : n_ctx_;
     if (window < 8 || window > (1 << 20)) {
         fail(LLMM_ERR_RANGE, "params.n_ctx is %d; it must be from 8 to %d", window, 1 << 20);

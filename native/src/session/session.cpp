@@ -137,6 +137,7 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     n_ctx_ = (wanted + ctx_step - 1) / ctx_step * ctx_step;
     n_batch_ = std::min(params.n_batch, n_ctx_);
     flash_attention_ = flash_attention_type(params.flash_attention);
+    layers_ = checked_layers(params.layer_begin, params.layer_end, owner_->present(), "params");
     pages_ = page_settings(params);
     if (pages_) {
         pages_->n_threads = std::max(control_.n_threads.load(), control_.n_threads_batch.load());
@@ -155,6 +156,9 @@ session::session(const fork_of & from) : owner_(from.parent.owner_) {
     flash_attention_ = parent.flash_attention_;
     pages_ = parent.pages_;
     pruning_ = parent.pruning_;
+    layers_ = parent.layers_;
+    gates_ = parent.gates_;
+    bypasses_ = parent.bypasses_;
     control_.n_threads = parent.control_.n_threads.load();
     control_.n_threads_batch = parent.control_.n_threads_batch.load();
     adapters_ = parent.adapters_;
@@ -248,6 +252,10 @@ evaluator & session::make_evaluator(const evaluator_params & params) {
         }
         llama_set_adapters_lora(evaluator_->get(), raw.data(), raw.size(), adapter_scales_.data());
     }
+    for (const auto & [part, stand_in] : bypasses_) {
+        evaluator_->set_bypass(part, stand_in);
+    }
+    evaluator_->set_gates(gates_);
     return *evaluator_;
 }
 
@@ -261,6 +269,7 @@ evaluator & session::chat_evaluator() {
     params.flash_attention = flash_attention_;
     params.pages = pages_;
     params.prune = pruning_;
+    params.layers = layers_;
     return make_evaluator(params);
 }
 
@@ -307,6 +316,7 @@ void session::throw_if_cancelled() {
 }
 
 void session::evaluate_pending(const progress_sink & progress, bool prompt) {
+    require_whole();
     evaluator & ev = chat_evaluator();
     const int32_t begin = n_kv_;
     const int64_t started = now_us();
@@ -349,6 +359,9 @@ void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t
 }
 
 const float * session::last_logits() {
+    if (layers_.end < owner_->n_layers()) {
+        require_whole();
+    }
     if (history_.empty()) {
         fail(LLMM_ERR_NO_LOGITS, "nothing has been evaluated yet");
     }
@@ -413,6 +426,9 @@ void session::rewind(int32_t n_tokens) {
     const call one(*this);
     in_range(n_tokens, 0, (int32_t) history_.size(), "n_tokens");
     truncate(n_tokens);
+    if (!is_whole()) {
+        truncate(n_kv_);                      // what is not in the cache cannot be evaluated without its hidden states
+    }
 }
 
 int32_t session::sample_next(sampler & s, float * logprob) {
@@ -483,6 +499,7 @@ void session::embed(span<const int32_t> tokens, llmm_pooling pooling, bool norma
     if ((int64_t) tokens.size() > n_ctx_) {
         fail(LLMM_ERR_CONTEXT_FULL, "%zu tokens do not fit the context of %d", tokens.size(), n_ctx_);
     }
+    require_whole();
     truncate(0);
     // An encoder looks at the whole text at once; other models go through it in steps.
     const bool encoder = llama_model_has_encoder(owner_->get());
@@ -562,7 +579,7 @@ uint64_t session::adapters_digest() const {
 void session::save(const std::string & path) {
     const call one(*this);
     session_state state;
-    state.fingerprint = owner_->fingerprint();
+    state.fingerprint = fingerprint();
     state.adapters = adapters_digest();
     state.tokens = history_;
     if (evaluator_ && !evaluator_->params().embeddings && n_kv_ > 0) {
@@ -583,9 +600,9 @@ void session::save(const std::string & path) {
 void session::load(const std::string & path) {
     const call one(*this);
     session_state state = read_state_file(path);
-    if (state.fingerprint != owner_->fingerprint()) {
-        fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with another model (%s, this one is %s)", path.c_str(),
-             state.fingerprint.c_str(), owner_->fingerprint().c_str());
+    if (state.fingerprint != fingerprint()) {
+        fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with another model or other layers of it (%s, this one is %s)", path.c_str(),
+             state.fingerprint.c_str(), fingerprint().c_str());
     }
     if (state.adapters != adapters_digest()) {
         fail(LLMM_ERR_STATE_MISMATCH, "%s was saved with other adapters in force", path.c_str());
@@ -658,7 +675,7 @@ llmm_stats session::stats() {
     s.n_tokens = (int32_t) history_.size();
     s.n_threads = control_.n_threads;
     s.n_threads_batch = control_.n_threads_batch;
-    s.model_bytes = llama_model_size(owner_->get());
+    s.model_bytes = owner_->weight_bytes();
     if (evaluator_) {
         const memory_report memory = evaluator_->memory();
         s.kv_bytes = memory.kv_bytes;
@@ -698,6 +715,8 @@ llmm_stats session::stats() {
         s.prune_tests = pruning.tests;
         s.prune_looks = pruning.looks;
         s.prune_us = pruning.time_us;
+        s.gate_steps = evaluator_->gates().steps;
+        s.gate_skipped_parts = evaluator_->gates().skipped;
         if (evaluator_->params().pages) {
             s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;
         }

@@ -16,6 +16,7 @@
 #include "llm_mobile.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -73,6 +74,11 @@ public:
     void set_pruning(const prune_settings & settings);
     std::vector<llmm_prune_event> prune_events();
     std::vector<llmm_prune_page> prune_pages();
+    void eval_hidden(span<const int32_t> tokens, span<const float> hidden_in, span<float> hidden_out);
+    void taps(span<const int32_t> tokens, std::vector<layer_tap> taps);
+    void set_gates(gate_policy policy);
+    std::vector<int32_t> skippable_parts();
+    void set_bypass(int32_t part, std::shared_ptr<const bypass> stand_in);
     void save(const std::string & path);
     void load(const std::string & path);
     llmm_stats stats();
@@ -100,6 +106,9 @@ private:
     bool may_outgrow_context() const { return pages_ && pages_->evict; }
     void check_room(int64_t n_tokens) const;
     void require_pages() const;
+    bool is_whole() const { return layers_.begin == 0 && layers_.end >= owner_->n_layers(); }
+    void require_whole() const;
+    std::string fingerprint() const;                          // of the model and its layers in use
     bool apply_kv_budget();
     void apply_pending_budget() noexcept;
     void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);
@@ -113,6 +122,9 @@ private:
     llama_flash_attn_type flash_attention_ = LLAMA_FLASH_ATTN_TYPE_AUTO;
     std::optional<kv_settings> pages_;
     prune_settings pruning_;
+    layer_range layers_;
+    gate_policy gates_;
+    std::map<int32_t, std::shared_ptr<const bypass>> bypasses_;      // by part
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
     std::mutex trim_mutex_;                                   // held while a budget is applied between calls

@@ -1,0 +1,17 @@
+// Layers [begin, end) of a model.
+#pragma once
+
+#include <cstdint>
+
+namespace llmm {
+
+struct layer_range {
+    int32_t begin = 0;
+    int32_t end = INT32_MAX;                 // or any number past the last layer
+
+    bool has(int32_t layer) const { return layer >= begin && layer < end; }
+    bool operator==(const layer_range & o) const { return begin == o.begin && end == o.end; }
+    bool operator!=(const layer_range & o) const { return !(*this == o); }
+};
+
+}  // namespace llmm
