@@ -336,5 +336,114 @@ TEST_F(RealModel, GemmaGivesTheSameAfterSaveAndLoadBeyondItsWindow) {
     EXPECT_LT(divergence(logits(s), logits(loaded)), same_prediction);
 }
 
+// ---- layers -------------------------------------------------------------------------------------------------------
+
+llmm_status skip_parts(llmm_session * s, const token_list & parts) {
+    const auto level = (int32_t) parts.size();
+    llmm_gate_params p;
+    llmm_gate_params_init(&p);
+    p.order = parts.data();
+    p.n_order = level;
+    p.levels = &level;
+    return llmm_session_set_gates(s, &p);
+}
+
+class SplitModel : public RealModel {
+protected:
+    // Two models of a part of the layers each, against one of all.
+    void compare(const std::string & file, int32_t page_tokens, int32_t k) {
+        llmm_session_params p = paged(page_tokens, false);
+        p.n_batch = 256;
+        llmm_model_params mp;
+        llmm_model_params_init(&mp);
+        std::vector<model_ptr> models;
+        std::vector<session_ptr> parts;
+        double bytes = 0;
+        for (const auto & [begin, end] : { std::pair<int32_t, int32_t>(0, k), std::pair<int32_t, int32_t>(k, 0) }) {
+            mp.layer_begin = begin;
+            mp.layer_end = end;
+            llmm_model * m = nullptr;
+            ASSERT_OK(llmm_model_open(model_path(file).c_str(), &mp, &m));
+            models.emplace_back(m);
+            parts.push_back(open_session(m, p));
+            bytes += (double) stats(parts.back().get()).model_bytes;
+        }
+        const session_ptr whole = open_session(model_.get(), p);
+        const auto width = (size_t) info_of(model_.get())["embedding"].value;
+        const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 1500));
+        ASSERT_GT(text.size(), 260u);
+        for (const auto & [begin, end] : { std::pair<int32_t, int32_t>(0, 250), { 250, 251 }, { 251, 252 }, { 252, 256 } }) {
+            const token_list tokens = slice(text, begin, end);
+            std::vector<float> hidden(tokens.size() * width);
+            ASSERT_OK(llmm_session_eval_hidden(parts[0].get(), tokens.data(), end - begin, nullptr, 0, hidden.data(), (int64_t) hidden.size()));
+            ASSERT_OK(llmm_session_eval_hidden(parts[1].get(), tokens.data(), end - begin, hidden.data(), (int64_t) hidden.size(), nullptr, 0));
+            eval(whole.get(), tokens);
+            EXPECT_TRUE(same_bits(logits(whole), logits(parts[1]))) << "split at " << k << ", step of " << end - begin;
+        }
+        std::printf("split at %d, pages of %d: the halves have %.3f of the weights of the whole\n", k, page_tokens,
+                    bytes / (double) stats(whole.get()).model_bytes);
+    }
+};
+
+TEST_F(SplitModel, SmolLm) {
+    OPEN_OR_SKIP(smollm_file);
+    for (const int32_t k : { 1, 7, 15, 29 }) {
+        compare(smollm_file, 32, k);
+    }
+    compare(smollm_file, 0, 15);
+}
+
+TEST_F(SplitModel, Gemma) {
+    OPEN_OR_SKIP(gemma_file);
+    for (const int32_t k : { 1, 6, 9, 17 }) {
+        compare(gemma_file, 32, k);
+    }
+    compare(gemma_file, 0, 9);
+}
+
+// Prints the time that leaving parts out saves beside the share of the step's weights that belong to them.
+TEST_F(RealModel, SmolLmTimeFollowsWork) {
+    OPEN_OR_SKIP(smollm_file);
+    const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 40000));
+    const token_list attention{ 12, 14, 10, 44, 52, 34, 46, 24 }, feed_forward{ 9, 27, 7, 11, 29, 51, 25, 15 };
+    const token_list layers{ 34, 35, 10, 11, 8, 9, 28, 29 };
+    // Matrices that are left out (keys and values stay), of all that a step reads, the output matrix among them.
+    const double all = 30 * (2 * 576.0 * 576 + 2 * 576.0 * 192 + 3 * 576.0 * 1536) + 49152.0 * 576;
+    const double of_attention = 8 * 2 * 576.0 * 576 / all, of_feed_forward = 8 * 3 * 576.0 * 1536 / all;
+    for (const int32_t depth : { 0, 6000 }) {
+        llmm_session_params p = paged(32, true);
+        p.n_ctx = 8192;
+        p.n_batch = 512;
+        const session_ptr s = open_session(model_.get(), p);
+        ASSERT_GT((int32_t) text.size(), depth + 40);
+        if (depth > 0) {
+            eval(s.get(), slice(text, 0, depth));
+        }
+        const auto measure = [&](const token_list & parts) {
+            EXPECT_OK(skip_parts(s.get(), parts));
+            double best = 1e9;
+            for (int32_t i = 0; i < 40; i++) {
+                const token_list one = slice(text, depth + i, depth + i + 1);
+                const auto t0 = std::chrono::steady_clock::now();
+                eval(s.get(), one);
+                best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count());
+            }
+            EXPECT_OK(llmm_session_rewind(s.get(), depth));
+            return best;
+        };
+        const double dense = measure({});
+        int64_t skipped = stats(s.get()).gate_skipped_parts;
+        for (const auto & [name, parts, share] : { std::make_tuple("8 attention parts", attention, of_attention),
+                                                   std::make_tuple("8 feed-forward parts", feed_forward, of_feed_forward),
+                                                   std::make_tuple("4 layers", layers, (of_attention + of_feed_forward) / 2) }) {
+            const double t = measure(parts);
+            std::printf("depth %d, %s left out: %.3f ms a step against %.3f, %.1f %% saved; %.1f %% of the weights\n", depth, name, 1e3 * t,
+                        1e3 * dense, 100 * (1 - t / dense), 100 * share);
+            EXPECT_EQ(parts.size() * 40, (size_t) (stats(s.get()).gate_skipped_parts - skipped));
+            skipped = stats(s.get()).gate_skipped_parts;
+        }
+    }
+}
+
 }  // namespace
 }  // namespace llmm_test

@@ -5,6 +5,8 @@ import io.github.llmmobile.internal.CallHandle;
 import io.github.llmmobile.internal.NativeAdapter;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeSession;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -354,6 +356,96 @@ public final class LlmSession implements AutoCloseable {
         return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget, exactAttention);
       }
     }
+  }
+
+  // ---- layers -------------------------------------------------------------------------------------------------
+
+  /**
+   * Evaluates tokens in a session that has a part of the model's layers ({@link SessionOptions#layers()}). The tokens
+   * follow those in the cache: a token that was sampled last and not evaluated is dropped, and comes again with its
+   * hidden state. Layers [0, k) and then [k, n) give the same bits as all of them in one session, on the same machine
+   * with the same threads. What needs the whole model, as generating does, is NOT_AVAILABLE here.
+   *
+   * @param tokens their ids (required)
+   * @param in what the layers before put out: a direct buffer in the machine's byte order whose remaining floats are the
+   *     tokens times {@link ModelInfo#embedding()}; null if the layers begin with the first
+   * @param out receives what the layers put out, likewise; null if they end with the last, whose logits can then be read
+   * @throws LlmException RANGE if a length does not fit, INVALID_ARGUMENT if a buffer is not direct: nothing has changed.
+   *     BUSY; IO: {@link #tokenCount()} tells from where to evaluate again
+   * @throws ContextFullException if the tokens do not fit; nothing has changed
+   */
+  public void evalHidden(int[] tokens, @Nullable FloatBuffer in, @Nullable FloatBuffer out) {
+    checkDirect("in", in);
+    checkDirect("out", out);
+    if (out != null && out.isReadOnly()) {
+      throw Checks.invalid("out", "cannot be written to");
+    }
+    run(session -> session.evalHidden(tokens, in, out));
+  }
+
+  private static void checkDirect(String name, @Nullable FloatBuffer buffer) {
+    if (buffer != null && !(buffer.isDirect() && buffer.order().equals(ByteOrder.nativeOrder()))) {
+      throw Checks.invalid(name, "is not a direct buffer in native byte order");
+    }
+  }
+
+  /**
+   * Takes hidden states out of the model while it reads tokens. The history is cleared.
+   *
+   * @param tokens the text, no longer than the context (required)
+   * @param request what to take (required)
+   * @param out receives for each place and then for each matrix of the request the tokens' rows, one after another; a
+   *     direct buffer in the machine's byte order with exactly that many floats remaining (required)
+   * @throws LlmException RANGE if a place or a length does not fit; INVALID_ARGUMENT if there is no such matrix;
+   *     NOT_AVAILABLE if the graph of the architecture has no such place; BUSY
+   */
+  public void taps(int[] tokens, TapRequest request, FloatBuffer out) {
+    checkDirect("out", Objects.requireNonNull(out, "out"));
+    String json = request.json();
+    run(session -> session.taps(tokens, json, out));
+  }
+
+  /**
+   * Leaves parts of the layers out of the steps that decode, from the next one on.
+   *
+   * @param gates which, or null to evaluate everything
+   * @throws LlmException RANGE, INVALID_ARGUMENT; NOT_AVAILABLE if this architecture's layers cannot be told apart; BUSY:
+   *     nothing has changed
+   */
+  public void setLayerGates(@Nullable LayerGates gates) {
+    run(session -> session.setGates(gates));
+  }
+
+  /**
+   * The parts that gates can leave out.
+   *
+   * @return their numbers, ascending (never null)
+   * @throws LlmException BUSY
+   */
+  public int[] skippableParts() {
+    return call(NativeSession::skippable);
+  }
+
+  /**
+   * Sets what stands in for a part when it is left out: to the residual stream x it adds
+   * {@code bias + up * (down * (x / rms(x)))}.
+   *
+   * @param part its number, as in {@link LayerGates}
+   * @param rank columns of down and rows of up; 0 removes the stand-in
+   * @param down {@link ModelInfo#embedding()} rows (required)
+   * @param up as many columns (required)
+   * @param bias as many values (required)
+   * @throws LlmException RANGE if the part cannot be left out or a length does not fit; BUSY: nothing has changed
+   */
+  public void setBypass(int part, int rank, float[] down, float[] up, float[] bias) {
+    run(session -> {
+      int width = new ModelInfo(session.model().info()).embedding();
+      long size = (long) width * rank;
+      if (rank < 0 || down.length != size || up.length != size || bias.length != (rank == 0 ? bias.length : width)) {
+        throw Checks.range("rank", rank, "down and up must have " + width + " times rank values, bias " + width);
+      }
+      session.setBypass(part, rank, down, up, bias);
+    });
   }
 
   // ---- settings and counters ----------------------------------------------------------------------------------

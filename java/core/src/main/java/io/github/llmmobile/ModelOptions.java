@@ -14,6 +14,7 @@ public final class ModelOptions {
   private final boolean checkTensors;
   private final boolean vocabOnly;
   private final boolean repack;
+  private final LayerRange layers;
   private final @Nullable ProgressListener progress;
 
   private ModelOptions(Builder b, Path path) {
@@ -23,6 +24,7 @@ public final class ModelOptions {
     checkTensors = b.checkTensors;
     vocabOnly = b.vocabOnly;
     repack = b.repack;
+    layers = b.layers;
     progress = b.progress;
   }
 
@@ -59,6 +61,7 @@ public final class ModelOptions {
     b.checkTensors = checkTensors;
     b.vocabOnly = vocabOnly;
     b.repack = repack;
+    b.layers = layers;
     b.progress = progress;
     return b;
   }
@@ -119,6 +122,16 @@ public final class ModelOptions {
   }
 
   /**
+   * The layers to load; the weights of the others stay in the file and take no memory. Sessions of such a model take and
+   * give hidden states: {@link LlmSession#evalHidden}. Default: {@link LayerRange#ALL}.
+   *
+   * @return the layers (never null)
+   */
+  public LayerRange layers() {
+    return layers;
+  }
+
+  /**
    * Who hears how far loading has come, and may cancel it. Default: nobody.
    *
    * @return the listener (never null)
@@ -130,7 +143,8 @@ public final class ModelOptions {
   @Override
   public String toString() {
     return "ModelOptions[path=" + path + ", useMmap=" + useMmap + ", useMlock=" + useMlock + ", checkTensors="
-        + checkTensors + ", vocabOnly=" + vocabOnly + ", repack=" + repack + "]";
+        + checkTensors + ", vocabOnly=" + vocabOnly + ", repack=" + repack
+        + ", layers=" + layers + "]";
   }
 
   /** Collects {@link ModelOptions}. Not for use by several threads at once. */
@@ -141,6 +155,7 @@ public final class ModelOptions {
     private boolean checkTensors;
     private boolean vocabOnly;
     private boolean repack = true;
+    private LayerRange layers = LayerRange.ALL;
     private @Nullable ProgressListener progress;
 
     private Builder() {}
@@ -208,6 +223,17 @@ public final class ModelOptions {
      */
     public Builder repack(boolean repack) {
       this.repack = repack;
+      return this;
+    }
+
+    /**
+     * Sets {@link ModelOptions#layers()}.
+     *
+     * @param layers the layers to load (required)
+     * @return this
+     */
+    public Builder layers(LayerRange layers) {
+      this.layers = Objects.requireNonNull(layers, "layers");
       return this;
     }
 

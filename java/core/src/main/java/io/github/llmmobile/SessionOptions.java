@@ -11,6 +11,7 @@ public final class SessionOptions {
   private final int threads;
   private final int batchThreads;
   private final FlashAttention flashAttention;
+  private final LayerRange layers;
 
   private SessionOptions(Builder b) {
     contextTokens = b.contextTokens;
@@ -18,6 +19,7 @@ public final class SessionOptions {
     threads = b.threads;
     batchThreads = b.batchThreads;
     flashAttention = b.flashAttention;
+    layers = b.layers;
   }
 
   /**
@@ -49,7 +51,8 @@ public final class SessionOptions {
         .batchTokens(batchTokens)
         .threads(threads)
         .batchThreads(batchThreads)
-        .flashAttention(flashAttention);
+        .flashAttention(flashAttention)
+        .layers(layers);
   }
 
   /**
@@ -99,6 +102,16 @@ public final class SessionOptions {
     return flashAttention;
   }
 
+  /**
+   * The layers that the session evaluates, of those that the model was loaded with. With fewer than the model has, the
+   * session takes and gives hidden states: {@link LlmSession#evalHidden}. Default: {@link LayerRange#ALL}.
+   *
+   * @return the layers (never null)
+   */
+  public LayerRange layers() {
+    return layers;
+  }
+
   @Override
   public boolean equals(Object other) {
     if (!(other instanceof SessionOptions)) {
@@ -109,18 +122,19 @@ public final class SessionOptions {
         && batchTokens == that.batchTokens
         && threads == that.threads
         && batchThreads == that.batchThreads
-        && flashAttention == that.flashAttention;
+        && flashAttention == that.flashAttention
+        && layers.equals(that.layers);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(contextTokens, batchTokens, threads, batchThreads, flashAttention);
+    return Objects.hash(contextTokens, batchTokens, threads, batchThreads, flashAttention, layers);
   }
 
   @Override
   public String toString() {
     return "SessionOptions[contextTokens=" + contextTokens + ", batchTokens=" + batchTokens + ", threads=" + threads
-        + ", batchThreads=" + batchThreads + ", flashAttention=" + flashAttention + "]";
+        + ", batchThreads=" + batchThreads + ", flashAttention=" + flashAttention + ", layers=" + layers + "]";
   }
 
   /** Collects {@link SessionOptions}. Not for use by several threads at once. */
@@ -134,6 +148,7 @@ public final class SessionOptions {
     private int threads;
     private int batchThreads;
     private FlashAttention flashAttention = FlashAttention.AUTO;
+    private LayerRange layers = LayerRange.ALL;
 
     private Builder() {}
 
@@ -189,6 +204,17 @@ public final class SessionOptions {
      */
     public Builder flashAttention(FlashAttention flashAttention) {
       this.flashAttention = Objects.requireNonNull(flashAttention, "flashAttention");
+      return this;
+    }
+
+    /**
+     * Sets {@link SessionOptions#layers()}.
+     *
+     * @param layers the layers (required)
+     * @return this
+     */
+    public Builder layers(LayerRange layers) {
+      this.layers = Objects.requireNonNull(layers, "layers");
       return this;
     }
 

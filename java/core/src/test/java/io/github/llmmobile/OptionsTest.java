@@ -34,12 +34,12 @@ class OptionsTest {
   void modelOptionsSurviveToBuilder() {
     ProgressListener listener = fraction -> true;
     ModelOptions o = ModelOptions.builder().path(Path.of("x")).useMmap(false).useMlock(true).checkTensors(true)
-        .vocabOnly(true).repack(false).progress(listener).build();
+        .vocabOnly(true).repack(false).layers(LayerRange.of(1, 3)).progress(listener).build();
     ModelOptions copy = o.toBuilder().build();
     assertEquals(o.toString(), copy.toString());
     assertEquals(listener, copy.progress().orElseThrow());
-    assertEquals("ModelOptions[path=x, useMmap=false, useMlock=true, checkTensors=true, vocabOnly=true, repack=false]",
-        copy.toString());
+    assertEquals("ModelOptions[path=x, useMmap=false, useMlock=true, checkTensors=true, vocabOnly=true, repack=false,"
+        + " layers=1:3]", copy.toString());
   }
 
   @Test
@@ -64,6 +64,8 @@ class OptionsTest {
     assertEquals(0, o.threads());
     assertEquals(0, o.batchThreads());
     assertEquals(FlashAttention.AUTO, o.flashAttention());
+    assertEquals(LayerRange.ALL, o.layers());
+    assertEquals(LayerRange.of(1, 3), o.toBuilder().layers(LayerRange.of(1, 3)).build().toBuilder().build().layers());
     assertEquals(o, o.toBuilder().build());
   }
 

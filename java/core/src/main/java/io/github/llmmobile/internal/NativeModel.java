@@ -46,6 +46,8 @@ public final class NativeModel extends NativeHandle {
       params.check_tensors(flag(options.checkTensors()));
       params.vocab_only(flag(options.vocabOnly()));
       params.repack(flag(options.repack()));
+      params.layer_begin(options.layers().begin());
+      params.layer_end(options.layers().end());
       params.progress(Callbacks.progress());
       params.progress_data(callback.userData());
       int status = Llmm.llmm_model_open(path, params, model);
@@ -181,6 +183,8 @@ public final class NativeModel extends NativeHandle {
       params.n_threads(options.threads());
       params.n_threads_batch(options.batchThreads());
       params.flash_attention(flashAttention(options));
+      params.layer_begin(options.layers().begin());
+      params.layer_end(options.layers().end());
       if (pages != null) {
         params.kv_page_tokens(pages.pageTokens);
         params.kv_quantize(pages.quantization.ordinal());

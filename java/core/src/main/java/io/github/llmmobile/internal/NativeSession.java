@@ -1,8 +1,10 @@
 package io.github.llmmobile.internal;
 
+import io.github.llmmobile.LayerGates;
 import io.github.llmmobile.Pooling;
 import io.github.llmmobile.internal.jni.Llmm;
 import io.github.llmmobile.internal.jni.LlmmAdapter;
+import io.github.llmmobile.internal.jni.LlmmGateParams;
 import io.github.llmmobile.internal.jni.LlmmGenerateParams;
 import io.github.llmmobile.internal.jni.LlmmGenerateResult;
 import io.github.llmmobile.internal.jni.LlmmPerplexityParams;
@@ -12,11 +14,13 @@ import io.github.llmmobile.internal.jni.LlmmPrunePage;
 import io.github.llmmobile.internal.jni.LlmmPruneParams;
 import io.github.llmmobile.internal.jni.LlmmSession;
 import io.github.llmmobile.internal.jni.LlmmStats;
+import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.PointerPointer;
 import org.jspecify.annotations.Nullable;
 
@@ -169,6 +173,86 @@ public final class NativeSession extends CallHandle {
     Status.check(Llmm.llmm_session_embed(
         pointer, tokens, tokens.length, pooling(pooling), NativeModel.flag(normalize), out, width));
     return out;
+  }
+
+  /**
+   * Evaluates tokens in the session's layers.
+   *
+   * @param tokens their ids
+   * @param in hidden states before the first layer, a direct buffer, or null
+   * @param out receives those after the last layer, a direct buffer, or null
+   */
+  public void evalHidden(int[] tokens, @Nullable FloatBuffer in, @Nullable FloatBuffer out) {
+    try (IntPointer ids = new IntPointer(tokens);
+        FloatPointer from = in == null ? null : new FloatPointer(in);
+        FloatPointer to = out == null ? null : new FloatPointer(out)) {
+      Status.check(Llmm.llmm_session_eval_hidden(pointer, ids, tokens.length, from, in == null ? 0 : in.remaining(), to,
+          out == null ? 0 : out.remaining()));
+    }
+  }
+
+  /**
+   * Hidden states inside the model.
+   *
+   * @param tokens the text
+   * @param request JSON
+   * @param out receives them, a direct buffer
+   */
+  public void taps(int[] tokens, String request, FloatBuffer out) {
+    byte[] bytes = Utf8.encode("request", request);
+    try (BytePointer text = Utf8.copy(bytes);
+        IntPointer ids = new IntPointer(tokens);
+        FloatPointer to = new FloatPointer(out)) {
+      Status.check(Llmm.llmm_session_taps(pointer, ids, tokens.length, text, bytes.length, to, out.remaining()));
+    }
+  }
+
+  /**
+   * Which parts are left out from the next step on.
+   *
+   * @param gates the gates, or null for none
+   */
+  public void setGates(@Nullable LayerGates gates) {
+    if (gates == null) {
+      Status.check(Llmm.llmm_session_set_gates(pointer, null));
+      return;
+    }
+    try (LlmmGateParams params = new LlmmGateParams();
+        IntPointer order = new IntPointer(gates.order());
+        FloatPointer edges = new FloatPointer(gates.entropyEdges());
+        IntPointer levels = new IntPointer(gates.levels())) {
+      Llmm.llmm_gate_params_init(params);
+      params.n_order(gates.order().length);
+      params.order(order);
+      params.n_edges(gates.entropyEdges().length);
+      params.edges(edges);
+      params.levels(levels);
+      params.dense_tokens(gates.denseTokens());
+      params.batches(NativeModel.flag(gates.prompts()));
+      Status.check(Llmm.llmm_session_set_gates(pointer, params));
+    }
+  }
+
+  /**
+   * Parts that can be left out.
+   *
+   * @return their numbers
+   */
+  public int[] skippable() {
+    return Buffers.ints(out -> Llmm.llmm_session_skippable(pointer, out));
+  }
+
+  /**
+   * A stand-in for a part.
+   *
+   * @param part its number
+   * @param rank its rank, or 0 for none
+   * @param down [width][rank]
+   * @param up [rank][width]
+   * @param bias [width]
+   */
+  public void setBypass(int part, int rank, float[] down, float[] up, float[] bias) {
+    Status.check(Llmm.llmm_session_set_bypass(pointer, part, rank, down, up, bias));
   }
 
   private static int pooling(Pooling pooling) {
