@@ -4,6 +4,7 @@
 #include "attention/kernel_table.h"
 #include "cpu_gate.h"
 #include "failure.h"
+#include "llama/output_limit.h"
 #include "log.h"
 
 #include "ggml-backend.h"
@@ -55,6 +56,22 @@ struct threadpool_api {
 struct gate_turn {
     int32_t n;
     ~gate_turn() { cpu_gate::instance().leave(n); }
+};
+
+struct draft_scope {
+    paging * pages;
+    explicit draft_scope(paging * p) : pages(p) {
+        if (pages) {
+            pages->set_drafting(true);
+        }
+    }
+    draft_scope(const draft_scope &) = delete;
+    draft_scope & operator=(const draft_scope &) = delete;
+    ~draft_scope() {
+        if (pages) {
+            pages->set_drafting(false);
+        }
+    }
 };
 
 }  // namespace
@@ -217,6 +234,26 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
             paging_->observe_entropy(kernels().entropy(row, owner_->n_vocab()));
         }
     }
+}
+
+int32_t evaluator::draft_room(int32_t position, int32_t n) const {
+    const llama_model * m = owner_->get();
+    if (encoder_only_ || llama_model_is_recurrent(m) || llama_model_is_hybrid(m) || (paging_ && !paging_->allows_drafts())) {
+        return 0;
+    }
+    n = std::min(n, params_.n_batch - 1);
+    return paging_ ? paging_->steps_alike(position, n) : n;
+}
+
+void evaluator::run_draft(span<const int32_t> tokens, int32_t position) {
+    allow_outputs(context_, (int32_t) tokens.size());
+    const draft_scope scope(paging_.get());
+    run(tokens, position, outputs::from, 0);
+}
+
+bool evaluator::take_back(int32_t position) {
+    const draft_scope scope(paging_.get());
+    return cut(position);
 }
 
 void evaluator::set_pruning(const prune_settings & settings) {
