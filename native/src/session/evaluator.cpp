@@ -23,6 +23,9 @@ namespace {
 // enough to bridge sampling between two tokens, and nothing once a session is idle. (ggml's own default is 50.)
 constexpr uint32_t poll_level = 1;
 
+// llama.cpp's attention goes over a multiple of so many cells; with another multiple it may split them otherwise.
+constexpr int32_t attention_step = 256;
+
 uint64_t physical_memory_bytes() {
     std::ifstream in("/proc/meminfo");
     std::string key;
@@ -58,18 +61,21 @@ struct gate_turn {
     ~gate_turn() { cpu_gate::instance().leave(n); }
 };
 
+// For as long as it lives, steps and cuts are those of drafts.
 struct draft_scope {
     paging * pages;
-    explicit draft_scope(paging * p) : pages(p) {
-        if (pages) {
-            pages->set_drafting(true);
-        }
-    }
+    draft_switch * stock;
+    draft_scope(paging * p, draft_switch * s) : pages(p), stock(s) { set(true); }
     draft_scope(const draft_scope &) = delete;
     draft_scope & operator=(const draft_scope &) = delete;
-    ~draft_scope() {
+    ~draft_scope() { set(false); }
+
+    void set(bool on) const {
         if (pages) {
-            pages->set_drafting(false);
+            pages->set_drafting(on);
+        }
+        if (stock) {
+            stock->set(on);
         }
     }
 };
@@ -119,8 +125,11 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         if (params.pages) {
             paging_ = std::make_unique<paging>(*params.pages, params.prune);
         }
+        if (!params.pages) {
+            draft_switch_ = std::make_unique<draft_switch>();
+        }
         try {
-            context_ = paging_ ? paging_->new_context(m, cp) : llama_init_from_model(m, cp);
+            context_ = paging_ ? paging_->new_context(m, cp) : draft_switch_->new_context(m, cp);
         } catch (const std::system_error & e) {
             fail(LLMM_ERR_IO, "%s", e.what());
         } catch (const std::bad_alloc &) {
@@ -242,17 +251,17 @@ int32_t evaluator::draft_room(int32_t position, int32_t n) const {
         return 0;
     }
     n = std::min(n, params_.n_batch - 1);
-    return paging_ ? paging_->steps_alike(position, n) : n;
+    return paging_ ? paging_->steps_alike(position, n) : std::min(n, attention_step - 1 - position % attention_step);
 }
 
 void evaluator::run_draft(span<const int32_t> tokens, int32_t position) {
     allow_outputs(context_, (int32_t) tokens.size());
-    const draft_scope scope(paging_.get());
+    const draft_scope scope(paging_.get(), draft_switch_.get());
     run(tokens, position, outputs::from, 0);
 }
 
 bool evaluator::take_back(int32_t position) {
-    const draft_scope scope(paging_.get());
+    const draft_scope scope(paging_.get(), draft_switch_.get());
     return cut(position);
 }
 

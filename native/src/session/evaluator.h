@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kv/page_store.h"
+#include "llama/draft_switch.h"
 #include "llama/memory_report.h"
 #include "llama/paging.h"
 #include "model.h"
@@ -102,6 +103,7 @@ private:
     evaluator_params params_;
     evaluator_control & control_;
     std::unique_ptr<paging> paging_;
+    std::unique_ptr<draft_switch> draft_switch_;          // without pages
     llama_context * context_ = nullptr;
     ggml_threadpool * pool_ = nullptr;
     // Former pools. The back end keeps pointing to the one it computed with last until it computes with another.
