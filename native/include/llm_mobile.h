@@ -520,6 +520,15 @@ typedef struct llmm_generate_params {
     int32_t       batch_tokens;     // tokens per callback, 1 (default) to 64
     llmm_token_cb on_tokens;        // NULL (default): none
     void *        on_tokens_data;
+    int32_t       draft_tokens;     // 0 (default): none; 1 to 16: most tokens drafted at once, 8 suits most. Drafts are what
+                                    // followed the last few tokens before, in the prompt or the answer (prompt lookup, Saxena
+                                    // 2023). One step evaluates them all; each token is sampled from the model's own logits
+                                    // as without drafts, and what follows the first one that is another is taken back
+                                    // (after speculative decoding, arXiv 2211.17192). It pays where the answer repeats the
+                                    // text; where it does not, it is seen to and left off, as it is with pruning or
+                                    // eviction and where a model cannot go back (recurrent ones). A step of several tokens
+                                    // rounds its sums in another order than steps of one, so that near-ties may fall
+                                    // otherwise: docs/drafting.md has how often
 } llmm_generate_params;
 
 LLMM_API void llmm_generate_params_init(llmm_generate_params * params);
@@ -604,7 +613,7 @@ typedef struct llmm_stats {
     int64_t  reused_tokens;           // taken from the cache by llmm_session_prefill instead
     int64_t  generated_tokens;        // sampled
     int64_t  prompt_us;               // time in prefill
-    int64_t  decode_us;               // time in evaluation of single tokens
+    int64_t  decode_us;               // time in evaluation of single tokens and drafts
     int64_t  sample_us;               // time in sampling
     uint64_t model_bytes;             // weights
     uint64_t kv_bytes;                // key-value cache
@@ -649,6 +658,10 @@ typedef struct llmm_stats {
     // Gates.
     int64_t  gate_steps;              // steps of single tokens
     int64_t  gate_skipped_parts;      // parts left out in them
+    // Drafts (llmm_generate_params.draft_tokens), since the session began or the last reset.
+    int64_t  draft_proposed;          // drafted tokens that were evaluated
+    int64_t  draft_accepted;          // of those: that the model chose too
+    int64_t  draft_steps;             // that evaluated a draft
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);

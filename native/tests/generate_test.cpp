@@ -51,6 +51,7 @@ TEST(GenerateParams, DefaultsAreThoseOfTheHeader) {
     EXPECT_EQ(1, params.batch_tokens);
     EXPECT_EQ(nullptr, params.on_tokens);
     EXPECT_EQ(nullptr, params.on_tokens_data);
+    EXPECT_EQ(0, params.draft_tokens);
 }
 
 TEST(Generate, NullParamsAreTheDefaults) {

@@ -365,6 +365,7 @@ generation generate(llmm_session * session, llmm_sampler * sampler, const genera
     params.max_tokens     = options.max_tokens;
     params.logprobs       = options.logprobs;
     params.batch_tokens   = options.batch_tokens;
+    params.draft_tokens   = options.draft_tokens;
     params.on_tokens      = collect;
     params.on_tokens_data = &target;
     llmm_generate_result result = {};

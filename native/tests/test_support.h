@@ -138,6 +138,7 @@ struct generate_options {
     int32_t logprobs     = 0;
     int32_t batch_tokens = 1;
     int32_t stop_after   = -1;      // the callback asks to stop after so many calls; -1: never
+    int32_t draft_tokens = 0;
 };
 
 struct generate_batch {

@@ -153,13 +153,31 @@ bool page_store::set_budget(uint64_t bytes) {
     return true;
 }
 
+bool page_store::is_due(int32_t page, int32_t next_pos) const {
+    const page_info & info = infos_[page];
+    return in_memory(page) && format(page) == page_format::f16 && !is_pinned(page) && info.n_used == shape_.page_tokens &&
+           info.last_pos < next_pos - settings_.recent_tokens;
+}
+
+int32_t page_store::steps_alike(int32_t next_pos, int32_t n) const {
+    const bool quantizes = settings_.quantize != kv_quantize::f16;
+    n = std::min(n, shape_.page_tokens - 1 - next_pos % shape_.page_tokens);      // up to the end of the page
+    int32_t n_due = 0;
+    for (int32_t p = 0; p < n_pages_ && quantizes; p++) {
+        if (is_due(p, next_pos)) {
+            n_due++;
+        } else if (is_due(p, next_pos + n)) {
+            n = infos_[p].last_pos + settings_.recent_tokens - next_pos;
+        }
+    }
+    return n_due > least_demotions + 1 ? 0 : std::max(0, n);
+}
+
 void page_store::maintain(int32_t next_pos, int32_t n_tokens, const std::vector<int32_t> & keep) {
     if (settings_.quantize != kv_quantize::f16) {
         int32_t left = least_demotions + (n_tokens + shape_.page_tokens - 1) / shape_.page_tokens;
         for (int32_t p = 0; p < n_pages_ && left > 0; p++) {
-            const page_info & info = infos_[p];
-            if (in_memory(p) && format(p) == page_format::f16 && !is_pinned(p) && info.n_used == shape_.page_tokens &&
-                info.last_pos < next_pos - settings_.recent_tokens && !contains(keep, p)) {
+            if (is_due(p, next_pos) && !contains(keep, p)) {
                 left -= demote(p, cold_format());
             }
         }

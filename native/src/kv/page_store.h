@@ -121,6 +121,10 @@ public:
     // back where there is room.
     void maintain(int32_t next_pos, int32_t n_tokens, const std::vector<int32_t> & keep);
 
+    // Of n steps of one token after that at position next_pos, how many can share its step and would see the same as on
+    // their own: none would quantise a page or begin another one.
+    int32_t steps_alike(int32_t next_pos, int32_t n) const;
+
     // Makes reserve(pages) fit the budget: quantises, spills and evicts others. False: that cannot be done; where it could
     // be known beforehand, nothing has changed.
     bool make_room(const std::vector<int32_t> & pages);
@@ -190,6 +194,7 @@ private:
     uint64_t fixed_bytes() const;
     uint64_t ahead_bytes() const;
     bool affords_huge_pages(uint64_t budget) const;
+    bool is_due(int32_t page, int32_t next_pos) const;    // to be quantised by maintain
     bool is_aged(int32_t page) const { return infos_[page].last_pos <= newest_pos_ - settings_.recent_tokens && !is_pinned(page); }
     bool may_evict(int32_t page) const { return settings_.evict && is_aged(page); }
     bool may_spill() const { return spill_ && spill_error_.empty(); }

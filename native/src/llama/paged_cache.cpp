@@ -117,7 +117,9 @@ void paged_cache::describe_page(int32_t page) {
             n++;
         }
     }
-    if (n < store_.n_used(page)) {
+    if (n < store_.n_used(page) && drafting_) {
+        pruner_.shrink(page, n);
+    } else if (n < store_.n_used(page)) {
         pruner_.forget(page, n);             // what it learned was about other tokens
     }
     store_.describe(page, n, first, last);
@@ -140,7 +142,9 @@ void paged_cache::clear(bool data) {
 
 bool paged_cache::seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) {
     absorb_masses();
-    pruner_.expect_change();
+    if (!drafting_) {
+        pruner_.expect_change();
+    }
     const bool done = llama_kv_cache::seq_rm(seq_id, p0, p1);
     describe_all();
     if (v_cells[0].get_used() == 0) {
@@ -301,18 +305,36 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
         }
     }
 
+    plan_each_token((int32_t) n_tokens);
+    const auto n_planned = drafting_ ? 1 : (int32_t) n_tokens;
     follow_turn(ubatch);
     plan_facts_.clear();
     for (const int32_t p : plan_pages_) {
         plan_facts_.push_back({ p, store_.n_used(p), store_.first_pos(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
     }
-    pruner_.plan(plan_facts_, least, (int32_t) n_tokens);
+    pruner_.plan(plan_facts_, least, n_planned);
     plan_masses((int32_t) n_tokens);
+}
+
+// What each token of a draft sees, in the form that a step of its own gives it.
+void paged_cache::plan_each_token(int32_t n_tokens) {
+    const int32_t n_jobs = drafting_ ? n_tokens : 1;
+    while ((int32_t) progress_.size() < n_jobs) {
+        progress_.emplace_back();
+    }
+    plan_visible_each_.clear();
+    const int32_t P = store_.shape().page_tokens;
+    const uint64_t all = P == 64 ? ~0ull : (1ull << P) - 1;
+    for (int32_t t = 0; t < n_tokens && drafting_; t++) {
+        for (const uint64_t * words : plan_visible_) {
+            plan_visible_each_.push_back(words && words[t] != all ? words + t : nullptr);
+        }
+    }
 }
 
 void paged_cache::follow_turn(const llama_ubatch & ubatch) {
     const auto [first, last] = std::minmax_element(ubatch.pos, ubatch.pos + ubatch.n_tokens);
-    if (ubatch.n_tokens == 1) {
+    if (ubatch.n_tokens == 1 || drafting_) {
         turn_.open = 0;
         return;
     }

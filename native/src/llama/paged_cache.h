@@ -15,6 +15,7 @@
 #include "llama-cparams.h"
 
 #include <atomic>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -59,6 +60,12 @@ public:
 
     bool set_budget(uint64_t bytes);
 
+    // While on, steps and cuts are those of drafts: several tokens that stand for as many steps of one, of which some are
+    // taken back. Attention is computed for each token as its own step would, to the bit, and what is known of pages stays
+    // as it is. With pruning or eviction in force there are no drafts.
+    void set_drafting(bool on) { drafting_ = on; }
+    bool allows_drafts() const { return !store_.settings().evict && !pruner_.settings().prunes(); }
+
     slot_info_vec_t prepare(const std::vector<llama_ubatch> & ubatches) override;
     bool get_can_shift() const override { return false; }
     void clear(bool data) override;
@@ -98,11 +105,14 @@ private:
     bool keep_pinned_near(int32_t n_more);
     void rotate_keys(const std::vector<int32_t> & pages, int32_t shift);
     void plan_visibility(const llama_ubatch & ubatch);
+    void plan_each_token(int32_t n_tokens);
     void plan_masses(int32_t n_tokens);
     void follow_turn(const llama_ubatch & ubatch);
     bool in_last_turn(int32_t page) const;
     void store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth);
-    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens, int ith);
+    attend_shape shape_of(const layer_nodes & layer, int32_t n_tokens) const { return { store_.shape(), store_.n_heads_kv(), layer.group, n_tokens }; }
+    size_t scratch_floats(const layer_nodes & layer, int32_t n_tokens) const;
+    void attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, ggml_tensor * dst, int ith);
     void gather(const layer_nodes & layer, ggml_tensor * out, int ith, int nth) const;
     ggml_tensor * exact_attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args,
                              layer_nodes & layer, ggml_tensor * stored);
@@ -113,6 +123,7 @@ private:
     page_store store_;
     pruner pruner_;
     last_turn turn_;
+    bool drafting_ = false;
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 
@@ -124,7 +135,8 @@ private:
     std::vector<std::vector<uint64_t>> plan_words_;
     std::vector<page_view> plan_views_;      // [layers][plan pages]
     std::vector<page_facts> plan_facts_;
-    attend_progress progress_;
+    std::vector<const uint64_t *> plan_visible_each_;        // of a draft: [tokens][plan pages]
+    std::deque<attend_progress> progress_;   // one, or one for each token of a draft
     // Shares of attention that the step's pages got, [layers][KV heads][plan pages]; empty where nobody asks. Of layers
     // whose attention a gate left out: 0.
     std::vector<float> page_mass_;

@@ -26,7 +26,7 @@ void store_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
 void attend_node(ggml_tensor * dst, int ith, int, void * userdata) {
     const auto & layer = *static_cast<paged_cache::layer_nodes *>(userdata);
     const ggml_tensor * q = dst->src[0];
-    layer.cache->attend_layer(layer, q, layer.has_sinks ? dst->src[2] : nullptr, static_cast<float *>(dst->data), (int32_t) q->ne[2], ith);
+    layer.cache->attend_layer(layer, q, layer.has_sinks ? dst->src[2] : nullptr, dst, ith);
 }
 
 // Source: the store node.
@@ -52,9 +52,8 @@ ggml_tensor * paged_cache::llmm_attn(const llm_graph_context & graph, const llam
 
     const int64_t n_tokens = args.q->ne[2];
     const int64_t width = args.q->ne[0] * args.q->ne[1];
-    const attend_shape shape = { store_.shape(), store_.n_heads_kv(), layer.group, (int32_t) n_tokens };
     ggml_tensor * from[] = { args.q, stored, args.sinks };
-    ggml_tensor * out = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, width * n_tokens + (int64_t) attend_scratch_floats(shape), 1, 1, 1, from,
+    ggml_tensor * out = ggml_custom_4d(graph.ctx0, GGML_TYPE_F32, width * n_tokens + (int64_t) scratch_floats(layer, (int32_t) n_tokens), 1, 1, 1, from,
                                        args.sinks ? 3 : 2, attend_node, GGML_N_TASKS_MAX, &layer);
     ggml_tensor * result = ggml_view_2d(graph.ctx0, out, width, n_tokens, width * sizeof(float), 0);
     ggml_build_forward_expand(graph.gf, result);
@@ -63,7 +62,9 @@ ggml_tensor * paged_cache::llmm_attn(const llm_graph_context & graph, const llam
 
 void paged_cache::store(const layer_nodes & layer, const ggml_tensor * k, const ggml_tensor * v, int ith, int nth) {
     if (ith == 0) {
-        progress_.reset();                   // for the attend node: a barrier lies between
+        for (attend_progress & p : progress_) {
+            p.reset();                       // for the attend node: a barrier lies between
+        }
         if (plan_spilled_ && layer.index + 1 < store_.n_layers()) {
             store_.prefetch(layer.index + 1, plan_pages_);
         }
@@ -103,13 +104,21 @@ private:
 
 }  // namespace
 
-void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, float * out, int32_t n_tokens, int ith) {
+size_t paged_cache::scratch_floats(const layer_nodes & layer, int32_t n_tokens) const {
+    return drafting_ ? n_tokens * attend_scratch_floats(shape_of(layer, 1)) : attend_scratch_floats(shape_of(layer, n_tokens));
+}
+
+void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q, const ggml_tensor * sinks, ggml_tensor * dst, int ith) {
     if (plan_spilled_ && ith >= store_.settings().n_threads) {
         return;                              // there is no staging memory for it; the others do its work
     }
+    const auto n_tokens = (int32_t) q->ne[2];
+    const int32_t n_jobs = drafting_ ? n_tokens : 1;
     spilled_layer source(store_, layer.index, plan_pages_);
     attend_job job{};
-    job.shape = { store_.shape(), store_.n_heads_kv(), layer.group, n_tokens };
+    job.shape = shape_of(layer, n_tokens / n_jobs);
+    const size_t out_floats = (size_t) n_tokens * job.shape.n_heads() * job.shape.head.dim;
+    GGML_ASSERT((size_t) dst->ne[0] >= out_floats + scratch_floats(layer, n_tokens));
     job.q = static_cast<const float *>(q->data);
     job.q_token = (ptrdiff_t) (q->nb[2] / sizeof(float));
     job.q_head = (ptrdiff_t) (q->nb[1] / sizeof(float));
@@ -118,11 +127,11 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
     job.sinks = sinks ? static_cast<const float *>(sinks->data) : nullptr;
     job.pages = plan_views_.data() + (size_t) layer.index * plan_pages_.size();
     job.strides = store_.strides();
-    job.visible = plan_visible_.data();
+    job.visible = drafting_ ? plan_visible_each_.data() : plan_visible_.data();
     job.n_pages = (int32_t) plan_pages_.size();
     job.chosen = pruner_.chosen(layer.index);
-    job.out = out;
-    job.scratch = out + (size_t) n_tokens * job.shape.n_heads() * job.shape.head.dim;
+    job.out = static_cast<float *>(dst->data);
+    job.scratch = job.out + out_floats;
     if (!page_mass_.empty()) {
         job.page_mass = page_mass_.data() + (size_t) layer.index * mass_floats();
         job.mass_scratch = mass_scratch_.data();
@@ -131,7 +140,13 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
         job.source = &source;
         job.staging = store_.staging();
     }
-    attend(kernels_, job, progress_, ith);
+    for (int32_t i = 0; i < n_jobs; i++) {
+        attend(kernels_, job, progress_[(size_t) i], ith);
+        job.q += job.q_token;
+        job.visible += plan_pages_.size();
+        job.out += out_floats / n_jobs;
+        job.scratch += attend_scratch_floats(job.shape);
+    }
 }
 
 // ---- exact mode -------------------------------------------------------------------------------------------------

@@ -38,6 +38,18 @@ int32_t paging::finish_step() {
     return hooks_->cache()->finish_step();
 }
 
+void paging::set_drafting(bool on) {
+    hooks_->cache()->set_drafting(on);
+}
+
+bool paging::allows_drafts() const {
+    return hooks_->cache()->allows_drafts();
+}
+
+int32_t paging::steps_alike(int32_t next_pos, int32_t n) const {
+    return hooks_->cache()->store().steps_alike(next_pos, n);
+}
+
 bool paging::tells_masses() const {
     return hooks_->cache()->tells_masses();
 }

@@ -37,6 +37,11 @@ public:
     // After each step. If spilled pages could not be read in it: the first position that is lost. Else -1.
     int32_t finish_step();
 
+    // ---- drafts: see paged_cache::set_drafting, page_store::steps_alike
+    void set_drafting(bool on);
+    bool allows_drafts() const;
+    int32_t steps_alike(int32_t next_pos, int32_t n) const;
+
     // ---- token pruning
     bool tells_masses() const;               // else nothing is pruned by attention
     bool is_pruning() const;                 // did so in the last step

@@ -397,13 +397,18 @@ void pruner::select(int32_t unit) {
 
 // ---- pages that come and go -------------------------------------------------------------------------------------
 
-void pruner::forget(int32_t page, int32_t n_left) {
+void pruner::shrink(int32_t page, int32_t n_left) {
     const auto known = std::find_if(pages_.begin(), pages_.end(), [&](const page_facts & f) { return f.page == page; });
     if (known != pages_.end() && n_left > 0) {
         known->n_tokens = n_left;
     } else if (known != pages_.end()) {
         pages_.erase(known);
     }
+    listed_ = step::stale;
+}
+
+void pruner::forget(int32_t page, int32_t n_left) {
+    shrink(page, n_left);
     for (int32_t u = 0; u < n_units_; u++) {
         entries_[at(u, page)] = {};
         flags_[at(u, page)] = 0;
@@ -411,7 +416,6 @@ void pruner::forget(int32_t page, int32_t n_left) {
     any_dropped_ -= n_dropped_[(size_t) page];
     n_dropped_[(size_t) page] = 0;
     told_[(size_t) page] = prune_event_kind::recalled;
-    listed_ = step::stale;
 }
 
 void pruner::forget_all() {

@@ -100,6 +100,8 @@ public:
 
     // A page lost tokens and holds n_left: what comes next has no history. Not between a step and its absorb().
     void forget(int32_t page, int32_t n_left = 0);
+    // As little, but nothing of what is known is about the tokens that went.
+    void shrink(int32_t page, int32_t n_left);
     void forget_all();
     // Pages that every head has dropped; the caller empties them.
     std::vector<int32_t> all_dropped() const;

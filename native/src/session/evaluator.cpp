@@ -5,6 +5,7 @@
 #include "cpu_gate.h"
 #include "failure.h"
 #include "llama/new_context.h"
+#include "llama/output_limit.h"
 #include "log.h"
 
 #include "ggml-backend.h"
@@ -22,6 +23,9 @@ namespace {
 // Worker threads wait for the next step with this many times 131,072 pauses before they sleep: a few milliseconds,
 // enough to bridge sampling between two tokens, and nothing once a session is idle. (ggml's own default is 50.)
 constexpr uint32_t poll_level = 1;
+
+// llama.cpp's attention goes over a multiple of so many cells; with another multiple it may split them otherwise.
+constexpr int32_t attention_step = 256;
 
 uint64_t physical_memory_bytes() {
     std::ifstream in("/proc/meminfo");
@@ -56,6 +60,25 @@ struct threadpool_api {
 struct gate_turn {
     int32_t n;
     ~gate_turn() { cpu_gate::instance().leave(n); }
+};
+
+// For as long as it lives, steps and cuts are those of drafts.
+struct draft_scope {
+    paging * pages;
+    draft_switch * stock;
+    draft_scope(paging * p, draft_switch * s) : pages(p), stock(s) { set(true); }
+    draft_scope(const draft_scope &) = delete;
+    draft_scope & operator=(const draft_scope &) = delete;
+    ~draft_scope() { set(false); }
+
+    void set(bool on) const {
+        if (pages) {
+            pages->set_drafting(on);
+        }
+        if (stock) {
+            stock->set(on);
+        }
+    }
 };
 
 }  // namespace
@@ -107,6 +130,10 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         if (params.pages) {
             paging_ = std::make_unique<paging>(*params.pages, params.prune);
             hooks.push_back(paging_->hooks());
+        }
+        if (!params.pages) {
+            draft_switch_ = std::make_unique<draft_switch>();
+            hooks.push_back(draft_switch_->hooks());
         }
         try {
             context_ = new_context(m, cp, std::move(hooks));
@@ -276,6 +303,26 @@ void evaluator::set_taps(std::vector<layer_tap> taps) {
 void evaluator::size_graphs_anew() {
     llama_set_adapter_cvec(context_, nullptr, 0, 0, 0, 0);
     ran_ = false;
+}
+
+int32_t evaluator::draft_room(int32_t position, int32_t n) const {
+    const llama_model * m = owner_->get();
+    if (encoder_only_ || llama_model_is_recurrent(m) || llama_model_is_hybrid(m) || layers_->has_gates() || (paging_ && !paging_->allows_drafts())) {
+        return 0;
+    }
+    n = std::min(n, params_.n_batch - 1);
+    return paging_ ? paging_->steps_alike(position, n) : std::min(n, attention_step - 1 - position % attention_step);
+}
+
+void evaluator::run_draft(span<const int32_t> tokens, int32_t position) {
+    allow_outputs(context_, (int32_t) tokens.size());
+    const draft_scope scope(paging_.get(), draft_switch_.get());
+    run(tokens, position, outputs::from, 0);
+}
+
+bool evaluator::take_back(int32_t position) {
+    const draft_scope scope(paging_.get(), draft_switch_.get());
+    return cut(position);
 }
 
 void evaluator::set_pruning(const prune_settings & settings) {

@@ -5,6 +5,7 @@
 #include "kv/page_store.h"
 #include "layers/gate_policy.h"
 #include "llama/layer_control.h"
+#include "llama/draft_switch.h"
 #include "llama/memory_report.h"
 #include "llama/paging.h"
 #include "model.h"
@@ -65,6 +66,14 @@ public:
     // the cache may then hold a part of the tokens, and the caller cuts it, to take_damage() if that is lower.
     void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
 
+    // ---- drafts: tokens that may turn out not to be the text
+    // How many of n tokens after that at `position` may be evaluated with it and taken back as if they had never been.
+    int32_t draft_room(int32_t position, int32_t n) const;
+    // As run, with logits of all tokens. What follows the first one is a draft; draft_room() allows it.
+    void run_draft(span<const int32_t> tokens, int32_t position);
+    // As cut, of drafted tokens.
+    bool take_back(int32_t position);
+
     const float * logits(int32_t index) const;        // index within the last batch; -1: the last output
     const float * embedding(int32_t index) const;
 
@@ -115,6 +124,7 @@ private:
     gate_state gates_;
     gate_counters gate_counts_;
     float entropy_ = NAN;                 // of the last prediction, if anybody wants to know
+    std::unique_ptr<draft_switch> draft_switch_;          // without pages
     llama_context * context_ = nullptr;
     ggml_threadpool * pool_ = nullptr;
     // Former pools. The back end keeps pointing to the one it computed with last until it computes with another.

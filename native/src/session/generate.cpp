@@ -1,7 +1,10 @@
-// The generation loop: sample, collect text, hand it out in batches, stop for one of the documented reasons.
+// The generation loop: evaluate (with drafts: ahead), sample, collect text, hand it out in batches, stop for one of the documented reasons.
 #include "failure.h"
 #include "session.h"
 #include "text_stream.h"
+
+#include <algorithm>
+#include <memory>
 
 namespace llmm {
 
@@ -73,13 +76,22 @@ llmm_generate_result session::generate(sampler & s, const llmm_generate_params &
     if (params.batch_tokens < 1 || params.batch_tokens > max_batch_tokens) {
         fail(LLMM_ERR_RANGE, "params.batch_tokens is %d; it must be from 1 to %d", params.batch_tokens, max_batch_tokens);
     }
+    if (params.draft_tokens < 0 || params.draft_tokens > most_draft_tokens) {
+        fail(LLMM_ERR_RANGE, "params.draft_tokens is %d; it must be from 0 to %d", params.draft_tokens, most_draft_tokens);
+    }
     if (history_.empty()) {
         fail(LLMM_ERR_NO_LOGITS, "nothing has been evaluated yet");
     }
 
     llmm_generate_result result{};
     token_batcher out(params, s.options().stop);
+    const bool drafts = params.draft_tokens > 0;
+    if (drafts) {
+        begin_drafts();
+    }
     try {
+        const auto settle = [](session * self) { self->settle_drafts(); };
+        const std::unique_ptr<session, decltype(settle)> settled(drafts ? this : nullptr, settle);
         while (result.stop_reason == LLMM_STOP_NONE) {
             if (params.max_tokens >= 0 && result.n_tokens >= params.max_tokens) {
                 result.stop_reason = LLMM_STOP_MAX_TOKENS;
@@ -90,9 +102,18 @@ llmm_generate_result session::generate(sampler & s, const llmm_generate_params &
                 break;
             }
             throw_if_cancelled();
+            if (drafts) {
+                const int32_t left = params.max_tokens < 0 ? most_draft_tokens : params.max_tokens - result.n_tokens - 1;
+                if (!draft_ahead(std::min(params.draft_tokens, left))) {
+                    step_plainly();
+                }
+            }
             float logprob = 0;
             const int32_t token = sample_next(s, params.logprobs ? &logprob : nullptr);
             result.n_tokens++;
+            if (drafts) {
+                confirm_draft(token);
+            }
             if (llama_vocab_is_eog(owner_->vocab(), token)) {
                 result.stop_reason = LLMM_STOP_END;
             } else if (out.push(token, logprob, owner_->piece(token))) {

@@ -433,7 +433,7 @@ void session::rewind(int32_t n_tokens) {
 
 int32_t session::sample_next(sampler & s, float * logprob) {
     s.see_history(history_);
-    const float * row = last_logits();
+    const float * row = drafting_ && drafting_->open ? evaluator_->logits(drafting_->n_right) : last_logits();
     const int64_t started = now_us();
     const int32_t token = s.sample(row);
     if (logprob) {

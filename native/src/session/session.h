@@ -1,6 +1,7 @@
 // One conversation: a history of tokens, keys and values of a prefix of it, and the logits of its last token.
 //
-// Invariants: n_kv_ <= history_.size(); if has_logits_, the logits belong to the last token of the history.
+// Invariants: n_kv_ <= history_.size(); if has_logits_, the logits belong to the last token of the history. The cache holds
+// n_kv_ tokens and, within a generation, those of an open draft after them.
 // What is in the history but not in the cache is evaluated by the next step that needs it, so dropping cached keys
 // and values is always allowed and only costs time.
 //
@@ -8,6 +9,7 @@
 #pragma once
 
 #include "adapter.h"
+#include "drafting.h"
 #include "evaluator.h"
 #include "model.h"
 #include "sampler.h"
@@ -66,6 +68,7 @@ public:
     void rewind(int32_t n_tokens);
     llmm_token_result decode(sampler & s);
     llmm_generate_result generate(sampler & s, const llmm_generate_params & params);
+    void set_draft_source(std::unique_ptr<draft_source> source, bool paced = true);      // in place of prompt lookup
     void logits(span<float> out);
     void top_logprobs(span<int32_t> tokens, span<float> logprobs);
     void embed(span<const int32_t> tokens, llmm_pooling pooling, bool normalize, span<float> out);
@@ -114,6 +117,13 @@ private:
     void evaluate_once(const progress_sink & progress, bool prompt, int32_t begin);
     int32_t sample_next(sampler & s, float * logprob);
     void throw_if_cancelled();
+    void begin_drafts();
+    bool has_one_pending() const;
+    bool draft_ahead(int32_t most);
+    void step_plainly();
+    void confirm_draft(int32_t token);
+    void close_draft();
+    void settle_drafts() noexcept;
     uint64_t adapters_digest() const;
 
     std::shared_ptr<model> owner_;
@@ -136,6 +146,7 @@ private:
     std::atomic<int32_t> n_tokens_{ 0 };                      // history_.size(), readable beside a call
     int32_t n_kv_ = 0;
     bool has_logits_ = false;
+    std::unique_ptr<drafting> drafting_;                      // once a generation has asked for drafts
     std::vector<float> loaded_logits_;                        // of the last token, after load(); else empty
     std::vector<std::shared_ptr<adapter>> adapters_;
     std::vector<float> adapter_scales_;

@@ -41,7 +41,8 @@ final class Generation implements Prompt.Resolver {
       SessionStats before = stats(session);
       int reused = session.prefill(promptTokens);
       int[] end = session.generate(
-          sampler, options.maxTokens(), options.logprobs(), options.tokensPerCallback(), this::take);
+          sampler, options.maxTokens(), options.logprobs(), options.tokensPerCallback(), options.draftTokens(),
+          this::take);
       SessionStats stats = stats(session).since(before);
       return new GenerationResult(
           text.toString(),

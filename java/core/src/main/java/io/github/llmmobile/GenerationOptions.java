@@ -50,6 +50,7 @@ public final class GenerationOptions {
   private final boolean ignoreEos;
   private final boolean logprobs;
   private final int tokensPerCallback;
+  private final int draftTokens;
 
   private GenerationOptions(Builder b) {
     maxTokens = b.maxTokens;
@@ -78,6 +79,7 @@ public final class GenerationOptions {
     ignoreEos = b.ignoreEos;
     logprobs = b.logprobs;
     tokensPerCallback = b.tokensPerCallback;
+    draftTokens = b.draftTokens;
   }
 
   /**
@@ -140,6 +142,7 @@ public final class GenerationOptions {
     b.ignoreEos = ignoreEos;
     b.logprobs = logprobs;
     b.tokensPerCallback = tokensPerCallback;
+    b.draftTokens = draftTokens;
     return b;
   }
 
@@ -383,6 +386,20 @@ public final class GenerationOptions {
     return tokensPerCallback;
   }
 
+  /**
+   * The most tokens drafted at once; 0 drafts none, and 8 suits most. Drafts are what followed the last few tokens
+   * before, in the prompt or in the answer (prompt lookup, Saxena 2023); one step checks them all, and what the model
+   * does not choose itself is taken back. It pays where the answer repeats the text, as in quoting, extracting and
+   * editing; where it does not pay, it is left off, and so it is with token pruning, with eviction and with recurrent
+   * models. A step of several tokens may round otherwise than steps of one, so that near-ties may fall otherwise; with
+   * pages that is rare (docs/drafting.md). Default: 0.
+   *
+   * @return from 0 to 16
+   */
+  public int draftTokens() {
+    return draftTokens;
+  }
+
   @Override
   public String toString() {
     return "GenerationOptions[maxTokens=" + maxTokens + ", temperature=" + temperature + ", topK=" + topK + ", topP="
@@ -417,6 +434,7 @@ public final class GenerationOptions {
     private boolean ignoreEos;
     private boolean logprobs;
     private int tokensPerCallback = 1;
+    private int draftTokens;
 
     private Builder() {}
 
@@ -707,6 +725,17 @@ public final class GenerationOptions {
     }
 
     /**
+     * Sets {@link GenerationOptions#draftTokens()}.
+     *
+     * @param draftTokens from 0 to 16
+     * @return this
+     */
+    public Builder draftTokens(int draftTokens) {
+      this.draftTokens = draftTokens;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the options (never null)
@@ -732,6 +761,7 @@ public final class GenerationOptions {
       Checks.between("mirostatTau", mirostatTau, 0f, LIMIT);
       Checks.between("mirostatEta", mirostatEta, 0f, LIMIT);
       Checks.between("tokensPerCallback", tokensPerCallback, 1, 64);
+      Checks.between("draftTokens", draftTokens, 0, 16);
       if (seed.isPresent() && (seed.getAsLong() < 0 || seed.getAsLong() > MAX_SEED)) {
         throw Checks.range("seed", seed.getAsLong(), "must be from 0 to " + MAX_SEED);
       }

@@ -54,6 +54,9 @@ public final class SessionStats {
   private final long pruneTests;
   private final long pruneLooks;
   private final long pruneMicros;
+  private final long draftProposed;
+  private final long draftAccepted;
+  private final long draftSteps;
 
   /** Takes the counters in the order of the native struct: those of integer types and those of type double. */
   SessionStats(long[] values, double[] reals) {
@@ -96,6 +99,9 @@ public final class SessionStats {
     pruneTests = values[36];
     pruneLooks = values[37];
     pruneMicros = values[38];
+    draftProposed = values[39];
+    draftAccepted = values[40];
+    draftSteps = values[41];
     pruneActiveTokens = reals[0];
     pruneShadowTokens = reals[1];
     pruneDroppedTokens = reals[2];
@@ -120,7 +126,8 @@ public final class SessionStats {
       kvRecalls - before.kvRecalls, kvEvictions - before.kvEvictions, kvRecomputed - before.kvRecomputed,
       kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
       kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes, steps, tests,
-      pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros
+      pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros,
+      draftProposed - before.draftProposed, draftAccepted - before.draftAccepted, draftSteps - before.draftSteps
     };
     double[] reals = {
       pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, prunePrunedTokens - before.prunePrunedTokens,
@@ -561,6 +568,33 @@ public final class SessionStats {
   }
 
   /**
+   * Drafted tokens that were checked ({@link GenerationOptions#draftTokens()}).
+   *
+   * @return a count
+   */
+  public long draftProposed() {
+    return draftProposed;
+  }
+
+  /**
+   * Those of {@link #draftProposed()} that the model chose too.
+   *
+   * @return a count
+   */
+  public long draftAccepted() {
+    return draftAccepted;
+  }
+
+  /**
+   * Steps that checked a draft.
+   *
+   * @return a count
+   */
+  public long draftSteps() {
+    return draftSteps;
+  }
+
+  /**
    * Speed of reading prompts, from the tokens that were evaluated.
    *
    * @return tokens per second; 0 if none was
@@ -584,9 +618,10 @@ public final class SessionStats {
   public String toString() {
     return String.format(Locale.ROOT,
         "prompt %d tokens (%d more from the cache) at %.1f tokens/s, answer %d tokens at %.1f tokens/s,"
-            + " context %d of %d, cache %.1f MiB%s%s",
+            + " context %d of %d, cache %.1f MiB%s%s%s",
         promptTokens, reusedTokens, promptTokensPerSecond(), generatedTokens, decodeTokensPerSecond(), tokens,
-        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages(), pruneSteps == 0 ? "" : pruning());
+        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages(), pruneSteps == 0 ? "" : pruning(),
+        draftSteps == 0 ? "" : ", drafted tokens: " + draftAccepted + " of " + draftProposed + " right");
   }
 
   private String pages() {

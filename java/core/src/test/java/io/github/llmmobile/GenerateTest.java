@@ -68,6 +68,16 @@ class GenerateTest {
   }
 
   @Test
+  void draftsChangeNothingButCounters() {
+    GenerationResult plain = session.generate(PROMPT, greedy(120).build());
+    GenerationResult drafted = session.generate(PROMPT, greedy(120).draftTokens(8).build());
+    assertArrayEquals(plain.tokens(), drafted.tokens());
+    assertEquals(plain.text(), drafted.text());
+    assertEquals(0, plain.stats().draftSteps());
+    assertTrue(drafted.stats().draftAccepted() <= drafted.stats().draftProposed(), drafted.stats()::toString);
+  }
+
+  @Test
   void charactersOfSeveralBytesAndTokensComeWhole() {
     String text = "\u65e5\u672c \u00e9\u00df \ud83c\udf89\ud83d\ude80 end";
     List<String> pieces = new ArrayList<>();

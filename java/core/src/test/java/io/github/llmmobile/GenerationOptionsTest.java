@@ -52,6 +52,7 @@ class GenerationOptionsTest {
     assertFalse(o.ignoreEos());
     assertFalse(o.logprobs());
     assertEquals(1, o.tokensPerCallback());
+    assertEquals(0, o.draftTokens());
     assertEquals(0f, GenerationOptions.greedy().temperature());
   }
 
@@ -89,7 +90,9 @@ class GenerationOptionsTest {
         bad("logitBias[7]: must be a number from -1000000 to 1000000, but is Infinity",
             b -> b.logitBias(Map.of(7, Double.POSITIVE_INFINITY))),
         bad("tokensPerCallback: must be from 1 to 64, but is 0", b -> b.tokensPerCallback(0)),
-        bad("tokensPerCallback: must be from 1 to 64, but is 65", b -> b.tokensPerCallback(65)));
+        bad("tokensPerCallback: must be from 1 to 64, but is 65", b -> b.tokensPerCallback(65)),
+        bad("draftTokens: must be from 0 to 16, but is -1", b -> b.draftTokens(-1)),
+        bad("draftTokens: must be from 0 to 16, but is 17", b -> b.draftTokens(17)));
   }
 
   private static Arguments bad(String message, UnaryOperator<GenerationOptions.Builder> change) {
@@ -107,7 +110,7 @@ class GenerationOptionsTest {
   void edgesOfTheRangesAreAccepted() {
     GenerationOptions o = GenerationOptions.builder()
         .maxTokens(-1).temperature(0).topK(0).topP(0).minP(1).typicalP(0).penaltyLastN(-1).dryBase(1)
-        .dryAllowedLength(0).mirostat(2).seed(4294967295L).tokensPerCallback(64)
+        .dryAllowedLength(0).mirostat(2).seed(4294967295L).tokensPerCallback(64).draftTokens(16)
         .logitBias(Map.of(0, Double.NEGATIVE_INFINITY)).build();
     assertEquals(OptionalLong.of(4294967295L), o.seed());
   }
@@ -153,6 +156,7 @@ class GenerationOptionsTest {
     assertEquals(o.maxTokens(), copy.maxTokens());
     assertEquals(o.logprobs(), copy.logprobs());
     assertEquals(o.tokensPerCallback(), copy.tokensPerCallback());
+    assertEquals(o.draftTokens(), copy.draftTokens());
   }
 
   @Test
@@ -185,6 +189,6 @@ class GenerationOptionsTest {
         .frequencyPenalty(2.5f).presencePenalty(3.5f).penaltyLastN(4).dryMultiplier(5.5f).dryBase(6.5f)
         .dryAllowedLength(7).dryPenaltyLastN(8).drySequenceBreakers(List.of("x")).mirostat(2).mirostatTau(9.5f)
         .mirostatEta(10.5f).seed(11).logitBias(Map.of(12, 13.5)).grammar("root ::= \"a\"").stop(List.of("<é>"))
-        .ignoreEos(true).logprobs(true).tokensPerCallback(15);
+        .ignoreEos(true).logprobs(true).tokensPerCallback(15).draftTokens(7);
   }
 }

@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.stream.LongStream;
@@ -22,7 +23,7 @@ class SessionStatsTest {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
       peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
       10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
-      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0
     };
   }
 
@@ -34,7 +35,7 @@ class SessionStatsTest {
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 39).toArray(),
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 42).toArray(),
         new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
@@ -75,6 +76,9 @@ class SessionStatsTest {
     assertEquals(37, s.pruneTests());
     assertEquals(38, s.pruneLooks());
     assertEquals(39, s.pruneMicros());
+    assertEquals(40, s.draftProposed());
+    assertEquals(41, s.draftAccepted());
+    assertEquals(42, s.draftSteps());
     assertEquals(0.5, s.pruneActiveTokens());
     assertEquals(1.5, s.pruneShadowTokens());
     assertEquals(2.5, s.pruneDroppedTokens());
@@ -119,6 +123,22 @@ class SessionStatsTest {
     assertEquals(5, delta.kvPagesF16());
     assertEquals(8 << 20, delta.kvBudgetBytes());
     assertEquals(3 << 20, delta.kvBytesSpilled());
+  }
+
+  @Test
+  void draftsAreCountedAndToldOfWhereThereAreAny() {
+    SessionStats delta = drafts(90, 61, 12).since(drafts(20, 11, 5));
+    assertEquals(70, delta.draftProposed());
+    assertEquals(50, delta.draftAccepted());
+    assertEquals(7, delta.draftSteps());
+    assertTrue(delta.toString().endsWith(", drafted tokens: 50 of 70 right"), delta::toString);
+    assertFalse(drafts(0, 0, 0).toString().contains("draft"));
+  }
+
+  private static SessionStats drafts(long proposed, long accepted, long steps) {
+    long[] counts = counts(0, 0, 0, 0, 0, 0);
+    System.arraycopy(new long[] {proposed, accepted, steps}, 0, counts, 39, 3);
+    return new SessionStats(counts, new double[8]);
   }
 
   @Test

@@ -52,6 +52,9 @@ final class Reports {
     json.addProperty("model_bytes", stats.modelBytes());
     json.addProperty("kv_bytes", stats.kvBytes());
     json.addProperty("compute_bytes", stats.computeBytes());
+    json.addProperty("draft_proposed", stats.draftProposed());
+    json.addProperty("draft_accepted", stats.draftAccepted());
+    json.addProperty("draft_steps", stats.draftSteps());
     pageCounters(stats).entrySet().forEach(counter -> json.add(counter.getKey(), counter.getValue()));
     return json;
   }
@@ -76,6 +79,10 @@ final class Reports {
     }
     if (stats.pruneSteps() > 0) {
       table.row("pruning", pruning(stats));
+    }
+    if (stats.draftSteps() > 0) {
+      table.row("drafts", stats.draftAccepted() + " of " + stats.draftProposed() + " tokens right, in "
+          + stats.draftSteps() + " steps");
     }
     for (TechniqueReport report : techniques) {
       if (report.status() != TechniqueReport.Status.OFF) {

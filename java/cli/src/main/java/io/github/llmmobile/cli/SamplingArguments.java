@@ -79,6 +79,10 @@ final class SamplingArguments {
       description = "Text that ends the answer and is not part of it. May be given more than once.")
   List<String> stop = new ArrayList<>();
 
+  @Option(names = "--draft", paramLabel = "N",
+      description = "Draft up to N tokens at once from what the text repeats, 1 to 16; 8 suits most. Default: none.")
+  @Nullable Integer draftTokens;
+
   @Option(names = "--ignore-eos", description = "Go on where the model would end its answer.")
   boolean ignoreEos;
 
@@ -111,6 +115,7 @@ final class SamplingArguments {
     ifGiven(mirostat, b::mirostat);
     ifGiven(mirostatTau, b::mirostatTau);
     ifGiven(mirostatEta, b::mirostatEta);
+    ifGiven(draftTokens, b::draftTokens);
     ifGiven(grammar, path -> b.grammar(TextInput.file(path)));
     ifGiven(jsonSchema, path -> b.jsonSchema(TextInput.file(path)));
     if (!drySequenceBreakers.isEmpty()) {

@@ -68,7 +68,8 @@ class ModelTest {
     assertTrue(json.get("peak_rss_bytes").getAsLong() > 0);
     assertEquals(Set.of("context_tokens", "tokens", "threads", "batch_threads", "prompt_tokens", "reused_tokens",
         "generated_tokens", "prompt_us", "decode_us", "sample_us", "prompt_tokens_per_second",
-        "decode_tokens_per_second", "model_bytes", "kv_bytes", "compute_bytes"), without(PAGES, json.getAsJsonObject("stats")));
+        "decode_tokens_per_second", "model_bytes", "kv_bytes", "compute_bytes", "draft_proposed", "draft_accepted",
+        "draft_steps"), without(PAGES, json.getAsJsonObject("stats")));
     assertEquals("llama", json.getAsJsonObject("model").get("architecture").getAsString());
   }
 

@@ -116,10 +116,12 @@ public final class NativeSession extends CallHandle {
    * @param maxTokens the most tokens
    * @param logprobs whether to report probabilities
    * @param batchTokens tokens per call of the sink
+   * @param draftTokens the most tokens drafted at once, or 0
    * @param sink receives the tokens
    * @return the native stop reason and the number of tokens, end token included
    */
-  public int[] generate(NativeSampler sampler, int maxTokens, boolean logprobs, int batchTokens, TokenSink sink) {
+  public int[] generate(NativeSampler sampler, int maxTokens, boolean logprobs, int batchTokens, int draftTokens,
+      TokenSink sink) {
     try (LlmmGenerateParams params = new LlmmGenerateParams();
         LlmmGenerateResult result = new LlmmGenerateResult();
         Callbacks.Registration callback = Callbacks.register(sink)) {
@@ -127,6 +129,7 @@ public final class NativeSession extends CallHandle {
       params.max_tokens(maxTokens);
       params.logprobs(NativeModel.flag(logprobs));
       params.batch_tokens(batchTokens);
+      params.draft_tokens(draftTokens);
       params.on_tokens(Callbacks.tokens());
       params.on_tokens_data(callback.userData());
       result.struct_size(result.sizeof());
@@ -448,7 +451,7 @@ public final class NativeSession extends CallHandle {
         stats.kv_bytes_q42(), stats.kv_bytes_spilled(), stats.kv_demotions(), stats.kv_promotions(),
         stats.kv_spills(), stats.kv_recalls(), stats.kv_evictions(), stats.kv_recomputed(), stats.kv_demotion_us(),
         stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes(), stats.prune_steps(), stats.prune_tests(),
-        stats.prune_looks(), stats.prune_us()
+        stats.prune_looks(), stats.prune_us(), stats.draft_proposed(), stats.draft_accepted(), stats.draft_steps()
       };
       double[] reals = {
         stats.prune_active_tokens(), stats.prune_shadow_tokens(), stats.prune_dropped_tokens(),
