@@ -526,9 +526,9 @@ typedef struct llmm_generate_params {
                                     // as without drafts, and what follows the first one that is another is taken back
                                     // (after speculative decoding, arXiv 2211.17192). It pays where the answer repeats the
                                     // text; where it does not, it is seen to and left off, as it is with pruning or
-                                    // eviction and where a model cannot go back (recurrent ones). A step of several tokens
-                                    // rounds its sums in another order than steps of one, so that near-ties may fall
-                                    // otherwise: docs/drafting.md has how often
+                                    // eviction and where a model cannot go back (recurrent ones). Tokens of a draft
+                                    // attend one by one, so that sums round as in steps of one; where a CPU's products of
+                                    // matrices do not, near-ties may fall otherwise: docs/drafting.md
 } llmm_generate_params;
 
 LLMM_API void llmm_generate_params_init(llmm_generate_params * params);

@@ -404,15 +404,15 @@ TEST_F(SplitModel, Gemma) {
 // Prints the time that leaving parts out saves beside the share of the step's weights that belong to them.
 TEST_F(RealModel, SmolLmTimeFollowsWork) {
     OPEN_OR_SKIP(smollm_file);
-    const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 40000));
+    const token_list text = tokenize(model_.get(), read_file(model_path(text_file)).substr(0, 15000));
     const token_list attention{ 12, 14, 10, 44, 52, 34, 46, 24 }, feed_forward{ 9, 27, 7, 11, 29, 51, 25, 15 };
     const token_list layers{ 34, 35, 10, 11, 8, 9, 28, 29 };
     // Matrices that are left out (keys and values stay), of all that a step reads, the output matrix among them.
     const double all = 30 * (2 * 576.0 * 576 + 2 * 576.0 * 192 + 3 * 576.0 * 1536) + 49152.0 * 576;
     const double of_attention = 8 * 2 * 576.0 * 576 / all, of_feed_forward = 8 * 3 * 576.0 * 1536 / all;
-    for (const int32_t depth : { 0, 6000 }) {
+    for (const int32_t depth : { 0, 2000 }) {
         llmm_session_params p = paged(32, true);
-        p.n_ctx = 8192;
+        p.n_ctx = 4096;
         p.n_batch = 512;
         const session_ptr s = open_session(model_.get(), p);
         ASSERT_GT((int32_t) text.size(), depth + 40);
@@ -442,7 +442,91 @@ TEST_F(RealModel, SmolLmTimeFollowsWork) {
             EXPECT_EQ(parts.size() * 40, (size_t) (stats(s.get()).gate_skipped_parts - skipped));
             skipped = stats(s.get()).gate_skipped_parts;
         }
+
+// ---- drafts ---------------------------------------------------------------------------------------------------
+
+struct drafted_run {
+    generation g;
+    llmm_stats stats;
+    double seconds() const { return double(stats.decode_us + stats.sample_us) * 1e-6; }
+};
+
+drafted_run run_drafted(llmm_model * model, int32_t page_tokens, const token_list & prompt, int32_t max_tokens, int32_t draft_tokens) {
+    llmm_session_params p;
+    llmm_session_params_init(&p);
+    p.n_ctx          = 2048;
+    p.kv_page_tokens = page_tokens;
+    const session_ptr s = open_session(model, p);
+    eval(s.get(), prompt);
+    generate_options o;
+    o.max_tokens   = max_tokens;
+    o.draft_tokens = draft_tokens;
+    drafted_run r;
+    r.g     = generate(s.get(), new_sampler(model, "{\"temperature\":0,\"ignore_eos\":true}").get(), o);
+    r.stats = stats(s.get());
+    return r;
+}
+
+// Prompts whose continuation repeats them: a passage to be said again, records to go on with, code to be changed.
+const std::pair<const char *, const char *> repetitive_texts[] = {
+    {"quoting",
+     "The treaty says: The contracting parties agree that goods which have been placed under the transit procedure shall be "
+     "presented intact at the office of destination, together with the accompanying documents, within the period laid down by "
+     "the office of departure, and that the identity of the goods shall be ensured by sealing.\n\n"
+     "I repeat what the treaty says, word for word: The contracting parties agree that goods which"},
+    {"records",
+     "{\"id\": 1, \"name\": \"valve\", \"status\": \"open\", \"pressure_kpa\": 101, \"checked_by\": \"operator\"}\n"
+     "{\"id\": 2, \"name\": \"valve\", \"status\": \"open\", \"pressure_kpa\": 102, \"checked_by\": \"operator\"}\n"
+     "{\"id\": 3, \"name\": \"valve\", \"status\": \"open\", \"pressure_kpa\": 103, \"checked_by\": \"operator\"}\n{\"id\":"},
+    {"code",
+     "int read_first(FILE * file) {\n    int value = 0;\n    if (fscanf(file, \"%d\", &value) != 1) {\n        return -1;\n"
+     "    }\n    return value;\n}\n\nint read_second(FILE * file) {\n    int value = 0;\n    if (fscanf(file, \"%d\", &value) != 1) {\n"
+     "        return -1;\n    }\n    return value;\n}\n\nint read_third(FILE * file) {"},
+};
+
+TEST_F(RealModel, SmolLmDraftsWhereTheTextRepeats) {
+    OPEN_OR_SKIP(smollm_file);
+    for (const int32_t page_tokens : {0, 32}) {
+        for (const auto & text : repetitive_texts) {
+            const token_list prompt = tokenize(model_.get(), text.second, true);
+            double plain = 0, drafted = 0;
+            llmm_stats last{};
+            for (int round = 0; round < 3; round++) {
+                const drafted_run a = run_drafted(model_.get(), page_tokens, prompt, 160, 0);
+                const drafted_run b = run_drafted(model_.get(), page_tokens, prompt, 160, 8);
+                EXPECT_EQ(a.g.text(), b.g.text()) << text.first;
+                EXPECT_GT(b.stats.draft_accepted, 0) << text.first;
+                plain += a.seconds();
+                drafted += b.seconds();
+                last = b.stats;
+            }
+            std::printf("drafts, %-8s pages of %2d: %.2fx (%d of %d tokens in %d steps right)\n", text.first, page_tokens,
+                        plain / drafted, int(last.draft_accepted), int(last.draft_proposed), int(last.draft_steps));
+        }
     }
+}
+
+// Also what drafts cost where they are of no use: essays are not said twice.
+TEST_F(RealModel, SmolLmGivesTheSameWithDraftsFor50Prompts) {
+    OPEN_OR_SKIP(smollm_file);
+    const std::string path = model_path(text_file);
+    if (!file_exists(path)) {
+        GTEST_SKIP() << path << " is absent";
+    }
+    const token_list text = tokenize(model_.get(), read_file(path).substr(0, 400000), false);
+    int same = 0;
+    double plain = 0, drafted = 0;
+    for (int32_t i = 0; i < 50; i++) {
+        const token_list part = slice(text, 1000 + 1500 * i, 1000 + 1500 * i + 50 + 2 * i);
+        const int32_t page_tokens = i % 4 < 2 ? 0 : 32;
+        const drafted_run a = run_drafted(model_.get(), page_tokens, part, 32, i % 2 ? 8 : 0);
+        const drafted_run b = run_drafted(model_.get(), page_tokens, part, 32, i % 2 ? 0 : 8);
+        same += a.g.tokens() == b.g.tokens();
+        plain += (i % 2 ? b : a).seconds();
+        drafted += (i % 2 ? a : b).seconds();
+    }
+    EXPECT_EQ(50, same);
+    std::printf("drafts, essays: %d of 50 the same, %.3fx\n", same, plain / drafted);
 }
 
 }  // namespace
