@@ -395,10 +395,11 @@ TEST_F(SplitModel, SmolLm) {
 
 TEST_F(SplitModel, Gemma) {
     OPEN_OR_SKIP(gemma_file);
-    for (const int32_t k : { 1, 6, 9, 17 }) {
+    // Every sixth layer looks at the whole context; pages need one of them.
+    for (const int32_t k : { 6, 9, 17 }) {
         compare(gemma_file, 32, k);
     }
-    compare(gemma_file, 0, 9);
+    compare(gemma_file, 0, 1);
 }
 
 // Prints the time that leaving parts out saves beside the share of the step's weights that belong to them.
@@ -442,6 +443,8 @@ TEST_F(RealModel, SmolLmTimeFollowsWork) {
             EXPECT_EQ(parts.size() * 40, (size_t) (stats(s.get()).gate_skipped_parts - skipped));
             skipped = stats(s.get()).gate_skipped_parts;
         }
+    }
+}
 
 // ---- drafts ---------------------------------------------------------------------------------------------------
 
