@@ -167,6 +167,22 @@ LLMM_API llmm_status llmm_model_info(const llmm_model * model, llmm_buffer ** ou
 LLMM_API llmm_status llmm_gguf_inspect(const char * path, llmm_buffer ** out);
 
 // ---------------------------------------------------------------------------------------------------------------
+// Numbers of tensors
+// ---------------------------------------------------------------------------------------------------------------
+
+// Types are those of GGUF files, that is, ggml_type: 0 f32, 1 f16, 2 Q4_0, 8 Q8_0, 42 Q2_0 and so on. Threads: any.
+
+// The n numbers that are stored as `type` in `data`, as f32.
+// LLMM_ERR_RANGE: no such type, or n numbers of it do not take data_bytes. LLMM_ERR_NOT_AVAILABLE: n is no multiple of
+// the type's block, or the type has no way back to f32; the text says which.
+LLMM_API llmm_status llmm_tensor_dequantize(int32_t type, const void * data, size_t data_bytes, float * out, int64_t n);
+
+// A matrix of f32, row by row, as `type`; the buffer holds what a GGUF file would.
+// LLMM_ERR_RANGE: no such type, or no such matrix. LLMM_ERR_NOT_AVAILABLE: a row is no multiple of the type's block (the
+// text names both), or the type cannot be made from f32 alone. LLMM_ERR_INVALID_ARGUMENT: a number is not finite.
+LLMM_API llmm_status llmm_quantize(int32_t type, int64_t rows, int64_t cols, const float * in, llmm_buffer ** out);
+
+// ---------------------------------------------------------------------------------------------------------------
 // Text
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -193,7 +209,8 @@ LLMM_API llmm_status llmm_chat_render(const llmm_model * model, const char * req
 // Adapters
 // ---------------------------------------------------------------------------------------------------------------
 
-// Loads a LoRA adapter (GGUF) for this model.
+// Loads a LoRA adapter (GGUF) for this model. A file with the text llmm.base.fingerprint in its metadata belongs to the
+// model of that fingerprint (llmm_model_info) and is refused by every other; without it, shapes and architecture decide.
 // LLMM_ERR_MODEL_NOT_FOUND: no file at the path. LLMM_ERR_ADAPTER_INVALID: broken, or made for another model.
 LLMM_API llmm_status llmm_adapter_open(llmm_model * model, const char * path, llmm_adapter ** out);
 LLMM_API void        llmm_adapter_close(llmm_adapter * adapter);  // sessions that use it keep it alive

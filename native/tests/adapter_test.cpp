@@ -116,6 +116,20 @@ TEST(Adapter, SetMidwayIsAsIfSetFromTheStart) {
     EXPECT_TRUE(same_bits(logits_with(shared_llama(), {adapter.get()}, {0.7f}), logits(session)));
 }
 
+TEST(Adapter, ThatNamesItsModelIsRefusedByEveryOther) {
+    const std::string path = temp_path("adapter-bound.gguf");
+    const std::string fingerprint = info_of(shared_llama())["fingerprint"].text;
+    write_tiny_adapter(path, options_of(tiny_arch::llama), 1.0f, 7, fingerprint);
+    EXPECT_NE(nullptr, open_adapter(shared_llama(), path));
+
+    llmm_adapter * adapter = nullptr;
+    llmm_model * other = shared_model(tiny_arch::llama, tiny_weights::q4_0);
+    EXPECT_STATUS(LLMM_ERR_ADAPTER_INVALID, llmm_adapter_open(other, path.c_str(), &adapter));
+    EXPECT_EQ(nullptr, adapter);
+    EXPECT_TRUE(text_contains(last_error(), fingerprint));
+    EXPECT_TRUE(text_contains(last_error(), info_of(other)["fingerprint"].text));
+}
+
 TEST(Adapter, OfOneSessionDoesNotTouchAnother) {
     const adapter_ptr adapter = open_adapter(shared_llama(), adapter_file(1.0f));
     const session_ptr with    = new_session(shared_llama());

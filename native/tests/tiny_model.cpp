@@ -345,13 +345,17 @@ void write_tiny_model(const std::string & path, const tiny_options & o) {
     file.write(path);
 }
 
-void write_tiny_adapter(const std::string & path, const tiny_options & o, float strength, uint64_t seed) {
+void write_tiny_adapter(const std::string & path, const tiny_options & o, float strength, uint64_t seed,
+                        const std::string & base) {
     constexpr int64_t rank = 4;
     gguf_builder file;
     gguf_set_val_str(file.meta(), "general.architecture", arch_name(o.arch));
     gguf_set_val_str(file.meta(), "general.type", "adapter");
     gguf_set_val_str(file.meta(), "adapter.type", "lora");
     gguf_set_val_f32(file.meta(), "adapter.lora.alpha", 0.0f);   // 0: the scale is the caller's alone
+    if (!base.empty()) {
+        gguf_set_val_str(file.meta(), "llmm.base.fingerprint", base.c_str());
+    }
 
     generator random(seed * 7919);
     const auto pair = [&](const std::string & name, int64_t n_in, int64_t n_out) {

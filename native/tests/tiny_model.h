@@ -51,8 +51,9 @@ int32_t tiny_n_vocab();
 void write_tiny_model(const std::string & path, const tiny_options & options);
 
 // A LoRA adapter for the query and feed-forward matrices of a tiny model of these options. strength scales its
-// effect; 0 gives an adapter that changes nothing.
-void write_tiny_adapter(const std::string & path, const tiny_options & options, float strength, uint64_t seed = 7);
+// effect; 0 gives an adapter that changes nothing. base: fingerprint of the model it names as its own, "" for none.
+void write_tiny_adapter(const std::string & path, const tiny_options & options, float strength, uint64_t seed = 7,
+                        const std::string & base = "");
 
 }  // namespace llmm_test
 

@@ -22,7 +22,7 @@ std::shared_ptr<adapter> adapter::open(std::shared_ptr<model> owner, const std::
         }
         throw;
     }
-    file.check_adapter();
+    file.check_adapter(owner->fingerprint());
     a->fingerprint_ = file.fingerprint(path);
     error_capture errors;
     const assert_scope asserts(LLMM_ERR_ADAPTER_INVALID);

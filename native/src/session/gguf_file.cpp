@@ -21,6 +21,9 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
+// An adapter's own metadata: the fingerprint of the model that it corrects.
+constexpr const char * key_base_fingerprint = "llmm.base.fingerprint";
+
 constexpr uint64_t max_key_bytes = 65535;
 constexpr uint64_t max_tensor_name_bytes = GGML_MAX_NAME - 1;
 
@@ -347,7 +350,7 @@ void gguf_file::check_model() const {
     }
 }
 
-void gguf_file::check_adapter() const {
+void gguf_file::check_adapter(const std::string & model_fingerprint) const {
     struct expected {
         const char * key;
         int32_t type;
@@ -358,6 +361,7 @@ void gguf_file::check_adapter() const {
         { "general.architecture", GGUF_TYPE_STRING, true },
         { "adapter.type", GGUF_TYPE_STRING, true },
         { "adapter.lora.alpha", GGUF_TYPE_FLOAT32, false },
+        { key_base_fingerprint, GGUF_TYPE_STRING, false },
     };
     for (const auto & e : keys) {
         const auto type = types.find(e.key);
@@ -365,6 +369,11 @@ void gguf_file::check_adapter() const {
             fail(LLMM_ERR_ADAPTER_INVALID, "this is no LoRA adapter: %s %s", e.key,
                  type == types.end() ? "is missing" : "has the wrong type");
         }
+    }
+    const auto base = metadata.find(key_base_fingerprint);
+    if (base != metadata.end() && base->get<std::string>() != model_fingerprint) {
+        fail(LLMM_ERR_ADAPTER_INVALID, "this adapter was made for the model with fingerprint %s, but this one has %s",
+             base->get<std::string>().c_str(), model_fingerprint.c_str());
     }
 }
 

@@ -39,8 +39,9 @@ struct gguf_file {
     // Checks that the numbers a model is built from make sense. Throws MODEL_INVALID.
     void check_model() const;
 
-    // Checks what llama.cpp's adapter loader takes for granted. Throws ADAPTER_INVALID.
-    void check_adapter() const;
+    // Checks what llama.cpp's adapter loader takes for granted, and that an adapter that names its model belongs to the
+    // one of this fingerprint. Throws ADAPTER_INVALID.
+    void check_adapter(const std::string & model_fingerprint) const;
 
     // 16 hex digits that tell this model from others: a hash of the header and of samples of the data.
     std::string fingerprint(const std::string & path) const;

@@ -3,6 +3,8 @@ module io.github.llmmobile.cli {
   requires io.github.llmmobile.core;
   requires com.google.gson;
   requires info.picocli;
+  requires org.bytedeco.javacpp;
+  requires org.bytedeco.openblas;
   requires org.jline;
   requires org.slf4j;
   requires static org.jspecify;

@@ -8,4 +8,5 @@ module io.github.llmmobile.core {
 
   exports io.github.llmmobile;
   exports io.github.llmmobile.config;
+  exports io.github.llmmobile.gguf;
 }

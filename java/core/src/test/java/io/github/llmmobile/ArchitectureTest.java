@@ -26,6 +26,7 @@ import java.util.Set;
 class ArchitectureTest {
   private static final String API = "io.github.llmmobile";
   private static final String CONFIG = "io.github.llmmobile.config";
+  private static final String GGUF = "io.github.llmmobile.gguf";
   private static final String INTERNAL = "io.github.llmmobile.internal";
 
   /** The classes with a native object behind them, and their helpers. All others of the API are plain values. */
@@ -58,6 +59,14 @@ class ArchitectureTest {
           && !type.getPackageName().equals(CONFIG)
           && !Set.of("ErrorCode", "LlmException").contains(type.getSimpleName())));
 
+  /** All but the codec is plain Java. */
+  @ArchTest
+  static final ArchRule filesKnowOnlyErrors = noClasses().that().resideInAPackage(GGUF)
+      .should().dependOnClassesThat(describe("are neither errors nor the codec's", type ->
+          type.getPackageName().startsWith(API) && !type.getPackageName().equals(GGUF)
+          && !Set.of("ErrorCode", "LlmException", "ModelUnavailableException", "NativeTensors")
+              .contains(type.getSimpleName())));
+
   @ArchTest
   static final ArchRule internalKnowsNoConfigurationAndNoDoors = noClasses().that().resideInAPackage(INTERNAL)
       .should().dependOnClassesThat(describe("are configuration or doors", type -> type.getPackageName().equals(CONFIG)
@@ -65,7 +74,7 @@ class ArchitectureTest {
 
   @ArchTest
   static final ArchRule signaturesHideInternalTypes = classes()
-      .that().resideInAnyPackage(API, CONFIG).and().arePublic().should(new ExposeNoInternalTypes());
+      .that().resideInAnyPackage(API, CONFIG, GGUF).and().arePublic().should(new ExposeNoInternalTypes());
 
   @ArchTest
   static final ArchRule noTestFrameworks = noClasses().should().dependOnClassesThat(

@@ -7,11 +7,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /** The tiny model of the core module's tests, whose classes are on the class path at run time only. */
-final class TinyModelFile {
+public final class TinyModelFile {
   private TinyModelFile() {}
 
   /** Writes the model. Skips the test if the core module's tests have not been compiled. */
-  static Path in(Path folder) throws IOException {
+  public static Path in(Path folder) throws IOException {
     byte[] bytes = null;
     try {
       bytes = (byte[]) Class.forName("io.github.llmmobile.testing.TinyModel").getMethod("bytes").invoke(null);

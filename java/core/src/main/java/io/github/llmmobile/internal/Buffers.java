@@ -36,6 +36,13 @@ final class Buffers {
     }
   }
 
+  /** The bytes that a call gives. */
+  static byte[] bytes(Source source) {
+    try (Owned buffer = new Owned(source)) {
+      return buffer.bytes();
+    }
+  }
+
   /** Hands out the bytes that a call gives; the pointer is null if there are none. */
   static void read(Source source, Reader reader) {
     try (Owned buffer = new Owned(source)) {

@@ -1,0 +1,134 @@
+package io.github.llmmobile.cli.compress;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import java.util.Arrays;
+import org.bytedeco.javacpp.DoublePointer;
+import org.bytedeco.openblas.global.openblas;
+
+/** Products and eigenvalues, by OpenBLAS. */
+final class LinearAlgebra {
+  private LinearAlgebra() {}
+
+  /**
+   * Eigenvalues of a symmetric matrix, the largest first, and their vectors as rows.
+   *
+   * @param values the eigenvalues
+   * @param vectors one row each, of length 1 and at right angles to each other
+   */
+  record Eigen(double[] values, Matrix vectors) {}
+
+  /**
+   * Loads OpenBLAS and says how many threads it may use.
+   *
+   * @param threads 1 or more
+   * @throws LlmException NATIVE_LIBRARY if there is none for this platform
+   */
+  static void prepare(int threads) {
+    try {
+      openblas.blas_set_num_threads(threads);
+    } catch (LinkageError e) {
+      throw new LlmException(ErrorCode.NATIVE_LIBRARY, "OpenBLAS cannot be loaded on this platform: " + e.getMessage(),
+          e);
+    }
+  }
+
+  /** a b. */
+  static Matrix product(Matrix a, Matrix b) {
+    return product(a, false, b, false);
+  }
+
+  /** a b^T. */
+  static Matrix productTransposed(Matrix a, Matrix b) {
+    return product(a, false, b, true);
+  }
+
+  private static Matrix product(Matrix a, boolean turnA, Matrix b, boolean turnB) {
+    int rows = turnA ? a.cols() : a.rows();
+    int inner = turnA ? a.rows() : a.cols();
+    int cols = turnB ? b.rows() : b.cols();
+    if (inner != (turnB ? b.cols() : b.rows())) {
+      throw new IllegalArgumentException("a product of " + a.rows() + " x " + a.cols() + " and " + b.rows() + " x "
+          + b.cols());
+    }
+    double[] result = new double[Math.multiplyExact(rows, cols)];
+    openblas.cblas_dgemm(openblas.CblasRowMajor, turn(turnA), turn(turnB), rows, cols, inner, 1, a.data(), a.cols(),
+        b.data(), b.cols(), 0, result, cols);
+    return new Matrix(rows, cols, result);
+  }
+
+  private static int turn(boolean turned) {
+    return turned ? openblas.CblasTrans : openblas.CblasNoTrans;
+  }
+
+  /** The eigenvalues and vectors of a symmetric matrix. */
+  static Eigen eigen(Matrix symmetric) {
+    int n = symmetric.rows();
+    double[] vectors = symmetric.data().clone();
+    double[] ascending = new double[n];
+    // Column-major: the vectors are columns there, hence rows here.
+    int status = openblas.LAPACKE_dsyevd(openblas.LAPACK_COL_MAJOR, (byte) 'V', (byte) 'U', n, vectors, n, ascending);
+    if (status != 0) {
+      throw new LlmException(ErrorCode.INTERNAL, "the eigenvalues of a matrix of " + n + " x " + n
+          + " were not found (LAPACK status " + status + ")");
+    }
+    double[] values = new double[n];
+    double[] sorted = new double[vectors.length];
+    for (int i = 0; i < n; i++) {
+      values[i] = ascending[n - 1 - i];
+      System.arraycopy(vectors, (n - 1 - i) * n, sorted, i * n, n);
+    }
+    return new Eigen(values, new Matrix(n, n, sorted));
+  }
+
+  /**
+   * The upper triangle U with U^T U = S^-1; what is below the diagonal means nothing.
+   *
+   * @throws LlmException INTERNAL if the matrix is not positive definite
+   */
+  static Matrix inverseRoot(Matrix symmetric) {
+    int n = symmetric.rows();
+    double[] data = symmetric.data().clone();
+    // The lower triangle in columns is the upper one in rows.
+    int status = openblas.LAPACKE_dpotrf(openblas.LAPACK_COL_MAJOR, (byte) 'L', n, data, n);
+    if (status == 0) {
+      status = openblas.LAPACKE_dpotri(openblas.LAPACK_COL_MAJOR, (byte) 'L', n, data, n);
+    }
+    if (status == 0) {
+      status = openblas.LAPACKE_dpotrf(openblas.LAPACK_COL_MAJOR, (byte) 'L', n, data, n);
+    }
+    if (status != 0) {
+      throw new LlmException(ErrorCode.INTERNAL, "a matrix of " + n + " x " + n + " is not positive definite (LAPACK"
+          + " status " + status + ")");
+    }
+    return new Matrix(n, n, data);
+  }
+
+  /** Takes a b away from the columns of c that begin with one. */
+  static void subtractProduct(Matrix c, int firstCol, Matrix a, double[] b, int bFrom, int bStride) {
+    int cols = c.cols() - firstCol;
+    try (DoublePointer target = new DoublePointer(c.data()); DoublePointer right = new DoublePointer(b);
+        DoublePointer left = new DoublePointer(a.data())) {
+      openblas.cblas_dgemm(openblas.CblasRowMajor, openblas.CblasNoTrans, openblas.CblasNoTrans, c.rows(), cols,
+          a.cols(), -1, left, a.cols(), right.getPointer(bFrom), bStride, 1, target.getPointer(firstCol), c.cols());
+      target.get(c.data());
+    }
+  }
+
+  /** x^T S x summed over the rows x of a matrix: the squared length of what it makes of inputs with this moment. */
+  static double energy(Matrix m, Matrix moment) {
+    Matrix weighted = product(m, moment);
+    double sum = 0;
+    for (int i = 0; i < weighted.data().length; i++) {
+      sum += weighted.data()[i] * m.data()[i];
+    }
+    return sum;
+  }
+
+  /** The matrix with ones in its diagonal, as the moment of inputs nothing is known of. */
+  static Matrix identity(int n) {
+    double[] data = new double[n * n];
+    Arrays.setAll(data, i -> i % (n + 1) == 0 ? 1 : 0);
+    return new Matrix(n, n, data);
+  }
+}

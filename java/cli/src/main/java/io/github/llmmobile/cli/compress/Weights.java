@@ -1,0 +1,89 @@
+package io.github.llmmobile.cli.compress;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.gguf.GgufFile;
+import io.github.llmmobile.gguf.GgufTensor;
+import io.github.llmmobile.gguf.TensorCodec;
+import io.github.llmmobile.gguf.TensorType;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/** The matrices of a model's layers that can be compressed, and their numbers. */
+public final class Weights {
+  /** Those that llama.cpp multiplies in one place, where adapters apply. Experts and routers are left alone. */
+  private static final Set<String> KINDS = Set.of("attn_q", "attn_k", "attn_v", "attn_qkv", "attn_output", "ffn_gate",
+      "ffn_up", "ffn_down");
+  private static final Pattern NAME = Pattern.compile("blk\\.(\\d{1,4})\\.([a-z_]+)\\.weight");
+  private static final Set<TensorType> EXACT = Set.of(TensorType.F32, TensorType.F16, TensorType.BF16);
+
+  private Weights() {}
+
+  /**
+   * The matrices that can be compressed.
+   *
+   * @param file the model (required)
+   * @param layers which layers (required)
+   * @return in the order of the file (never null)
+   * @throws LlmException NOT_AVAILABLE if there are none
+   */
+  public static List<GgufTensor> of(GgufFile file, LayerRange layers) {
+    List<GgufTensor> list = new ArrayList<>();
+    for (GgufTensor tensor : file.tensors()) {
+      Matcher name = NAME.matcher(tensor.name());
+      if (name.matches() && KINDS.contains(name.group(2)) && tensor.shape().size() == 2
+          && layers.contains(Integer.parseInt(name.group(1)))) {
+        list.add(tensor);
+      }
+    }
+    if (list.isEmpty()) {
+      throw new LlmException(ErrorCode.NOT_AVAILABLE, "the model has no matrices that can be compressed in layers "
+          + layers);
+    }
+    return list;
+  }
+
+  /** The numbers of a matrix, outputs by inputs. */
+  static Matrix read(GgufFile file, GgufTensor tensor) {
+    return matrix(tensor, file.data(tensor));
+  }
+
+  /** The bytes of a matrix as they are. */
+  static byte[] bytes(GgufFile file, GgufTensor tensor) {
+    byte[] bytes = new byte[Math.toIntExact(tensor.bytes())];
+    file.data(tensor).get(bytes);
+    return bytes;
+  }
+
+  /** The numbers that bytes of a tensor's type and shape stand for. */
+  static Matrix matrix(GgufTensor tensor, ByteBuffer bytes) {
+    int cols = Math.toIntExact(tensor.shape().get(0));
+    int rows = Math.toIntExact(tensor.shape().get(1));
+    return Matrix.of(rows, cols, TensorCodec.dequantize(tensor.type(), bytes, Math.multiplyExact(rows, cols)));
+  }
+
+  /** A matrix as bytes. */
+  static byte[] encode(TensorType type, Matrix m) {
+    return TensorCodec.quantize(type, m.rows(), m.cols(), m.toFloats());
+  }
+
+  /** What a matrix becomes when it is stored as a type and read again. */
+  static Matrix rounded(TensorType type, Matrix m) {
+    return Matrix.of(m.rows(), m.cols(),
+        TensorCodec.dequantize(type, ByteBuffer.wrap(encode(type, m)), m.data().length));
+  }
+
+  /**
+   * Whether a model's matrices are quantised already, so that they are no originals themselves.
+   *
+   * @param tensors its matrices (required)
+   * @return whether one of them is
+   */
+  public static boolean quantised(List<GgufTensor> tensors) {
+    return tensors.stream().anyMatch(tensor -> !EXACT.contains(tensor.type()));
+  }
+}
