@@ -13,6 +13,8 @@ public record LayerRange(int from, int to) {
   /**
    * Checks.
    *
+   * @param from the first
+   * @param to the first that is not among them
    * @throws IllegalArgumentException if the range is empty
    */
   public LayerRange {
