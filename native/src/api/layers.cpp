@@ -3,13 +3,11 @@
 #include "handles.h"
 #include "session/json_fields.h"
 
-#include <algorithm>
-
 using namespace llmm;
 
 namespace {
 
-constexpr int32_t most_parts = 1 << 16;
+constexpr int32_t most_dense_tokens = 1 << 16;
 constexpr int32_t most_rank = 4096;
 
 template <typename T>
@@ -86,8 +84,8 @@ llmm_status llmm_session_set_gates(llmm_session * s, const llmm_gate_params * pa
         policy.order = take_list(p.order, p.n_order, "params.order");
         policy.edges = take_list(p.edges, p.n_edges, "params.edges");
         policy.levels = p.n_order == 0 ? std::vector<int32_t>(policy.edges.size() + 1, 0) : take_list(p.levels, p.n_edges + 1, "params.levels");
-        if (p.dense_tokens < 0 || p.dense_tokens > most_parts) {
-            fail(LLMM_ERR_RANGE, "params.dense_tokens is %d; it must be from 0 to %d", p.dense_tokens, most_parts);
+        if (p.dense_tokens < 0 || p.dense_tokens > most_dense_tokens) {
+            fail(LLMM_ERR_RANGE, "params.dense_tokens is %d; it must be from 0 to %d", p.dense_tokens, most_dense_tokens);
         }
         policy.dense_tokens = p.dense_tokens;
         policy.batches = p.batches != 0;

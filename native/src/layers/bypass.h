@@ -2,7 +2,7 @@
 //
 //     bias + up * (down * (x / rms(x)))
 //
-// with a rank of a few per cent of the width. docs/layers.md has how it is fitted.
+// with a rank of a few per cent of the width.
 #pragma once
 
 #include <cstdint>

@@ -41,6 +41,13 @@ float * row_of(const ggml_tensor * t, int64_t row) {
     return (float *) ((char *) t->data + row * t->nb[1]);
 }
 
+void copy_rows(const ggml_tensor * from, float * to, int ith, int nth) {
+    const slice rows(from->ne[1], ith, nth);
+    for (int64_t row = rows.begin; row < rows.end; row++) {
+        std::memcpy(to + row * from->ne[0], row_of(from, row), (size_t) from->ne[0] * sizeof(float));
+    }
+}
+
 bool are_plain_rows(const ggml_tensor * t) {
     return t->type == GGML_TYPE_F32 && t->nb[0] == sizeof(float) && t->ne[2] == 1 && t->ne[3] == 1;
 }
@@ -90,10 +97,8 @@ void hidden_in_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
 // Source: the last layer's output.
 void hidden_out_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
     const auto & hooks = *static_cast<const layer_hooks *>(userdata);
-    const ggml_tensor * from = dst->src[0];
-    const slice rows(hooks.hidden_out_ ? from->ne[1] : 0, ith, nth);
-    for (int64_t row = rows.begin; row < rows.end; row++) {
-        std::memcpy(hooks.hidden_out_ + row * from->ne[0], row_of(from, row), (size_t) from->ne[0] * sizeof(float));
+    if (hooks.hidden_out_) {
+        copy_rows(dst->src[0], hooks.hidden_out_, ith, nth);
     }
 }
 
@@ -101,10 +106,8 @@ void hidden_out_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
 void tap_copy_node(ggml_tensor * dst, int ith, int nth, void * userdata) {
     const auto & node = *static_cast<const layer_hooks::tap_node *>(userdata);
     const layer_tap & tap = node.hooks->taps_[node.index];
-    const ggml_tensor * from = dst->src[0];
-    const slice rows(from->ne[1], ith, nth);
-    for (int64_t row = rows.begin; row < rows.end && tap.to; row++) {
-        std::memcpy(tap.to + (node.hooks->tap_row_ + (size_t) row) * (size_t) tap.width, row_of(from, row), (size_t) tap.width * sizeof(float));
+    if (tap.to) {
+        copy_rows(dst->src[0], tap.to + node.hooks->tap_row_ * (size_t) tap.width, ith, nth);
     }
 }
 
@@ -136,10 +139,6 @@ void layer_hooks::set_taps(std::vector<layer_tap> taps) {
         tap_nodes_.push_back({ this, i });
     }
     revision_++;
-}
-
-bool layer_hooks::changes_graph() const {
-    return range_.begin > 0 || range_.end < n_layers_ || has_gates_ || !taps_.empty();
 }
 
 // ---- building -----------------------------------------------------------------------------------------------------
@@ -195,6 +194,14 @@ ggml_tensor * middle_of(const std::vector<ggml_tensor *> & nodes, const ggml_ten
     return nullptr;
 }
 
+// What a weight matrix is multiplied with; null if it is not multiplied here.
+ggml_tensor * input_of(const std::vector<ggml_tensor *> & nodes, const std::string & weight) {
+    const auto product = std::find_if(nodes.begin(), nodes.end(), [&](const ggml_tensor * node) {
+        return node->op == GGML_OP_MUL_MAT && weight == node->src[0]->name;
+    });
+    return product == nodes.end() ? nullptr : (*product)->src[1];
+}
+
 }  // namespace
 
 void layer_hooks::add_parts(const llm_graph_context & graph, layer_graph & ext, ggml_tensor * cur, int32_t il) {
@@ -204,7 +211,7 @@ void layer_hooks::add_parts(const llm_graph_context & graph, layer_graph & ext, 
         nodes.push_back(ggml_graph_node(graph.gf, i));
     }
     ggml_tensor * mid = middle_of(nodes, cur, ext.residual);
-    const ggml_tensor * in = ext.residual;
+    ggml_tensor * in = ext.residual;
     if (mid && !in) {
         const auto at = [&](const ggml_tensor * t) { return std::find(nodes.begin(), nodes.end(), t) - nodes.begin(); };
         in = at(mid->src[0]) < at(mid->src[1]) ? mid->src[0] : mid->src[1];
@@ -215,13 +222,12 @@ void layer_hooks::add_parts(const llm_graph_context & graph, layer_graph & ext, 
         add_gate(graph, ext, 2 * il + 1, { split + 1, std::find(nodes.begin(), nodes.end(), cur) }, cur, mid);
     }
     for (size_t i = 0; i < taps_.size(); i++) {
-        const layer_tap & tap = taps_[i];
-        ggml_tensor * from = tap.place == 2 * il + 2 ? cur : tap.place == 2 * il + 1 ? mid : tap.place == 0 && il == 0 ? const_cast<ggml_tensor *>(in) : nullptr;
-        for (ggml_tensor * node : nodes) {
-            if (tap.place < 0 && node->op == GGML_OP_MUL_MAT && tap.weight == node->src[0]->name) {
-                from = node->src[1];
-            }
-        }
+        const int32_t place = taps_[i].place;
+        ggml_tensor * from = place < 0 ? input_of(nodes, taps_[i].weight)
+                           : place == 2 * il + 2 ? cur
+                           : place == 2 * il + 1 ? mid
+                           : place == 0 && il == 0 ? in
+                                                   : nullptr;
         if (from) {
             add_tap(graph, i, from);
         }
@@ -285,7 +291,7 @@ void layer_hooks::finish_graph(llm_graph_context & graph) {
     if (!knows_layers_) {
         throw std::runtime_error("the graph of this architecture does not tell where its layers end");
     }
-    if (range_.begin == 0 && range_.end == n_layers_) {
+    if (range_.has_all_of(n_layers_)) {
         return;
     }
     // The graph again, with the nodes of these layers and with all inputs, which llama.cpp fills in whether used or not.

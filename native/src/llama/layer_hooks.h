@@ -35,7 +35,6 @@ public:
     // `present`: the layers that the model has been loaded with.
     layer_hooks(int32_t n_layers, int32_t width, layer_range present);
 
-    int32_t n_layers() const { return n_layers_; }
     int32_t n_parts() const { return 2 * n_layers_; }
 
     // Whether the graph tells where each layer ends; known once a context exists.
@@ -85,7 +84,7 @@ private:
     friend void hidden_out_node(ggml_tensor *, int, int, void *);
     friend void tap_copy_node(ggml_tensor *, int, int, void *);
 
-    bool changes_graph() const;
+    bool changes_graph() const { return !range_.has_all_of(n_layers_) || has_gates_ || !taps_.empty(); }
     layer_graph & extension(const llm_graph_context & graph) const;
     void add_parts(const llm_graph_context & graph, layer_graph & ext, ggml_tensor * cur, int32_t il);
     void add_gate(const llm_graph_context & graph, layer_graph & ext, int32_t part, const std::vector<ggml_tensor *> & nodes,

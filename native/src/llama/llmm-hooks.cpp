@@ -13,7 +13,6 @@ namespace {
 thread_local std::shared_ptr<context_hooks> next_hooks;
 thread_local layer_range present_layers;
 thread_local int32_t present_of = 0;         // layers of the model that is loaded in part; 0: models are loaded whole
-thread_local bool again = false;
 }  // namespace
 
 hooks_scope::hooks_scope(std::shared_ptr<context_hooks> hooks) : former_(std::exchange(next_hooks, std::move(hooks))) {}
@@ -29,18 +28,6 @@ partial_load_scope::partial_load_scope(layer_range present, int32_t n_layers) {
 
 partial_load_scope::~partial_load_scope() {
     present_of = 0;
-}
-
-evaluate_again_scope::evaluate_again_scope() {
-    again = true;
-}
-
-evaluate_again_scope::~evaluate_again_scope() {
-    again = false;
-}
-
-bool evaluates_again() {
-    return again;
 }
 
 bool is_absent(llm_tensor tensor, int layer, bool is_output_copy) {

@@ -109,19 +109,10 @@ private:
 // While it lives, models that this thread loads leave the weights of all other layers in the file.
 class partial_load_scope {
 public:
-    explicit partial_load_scope(layer_range present, int32_t n_layers);
+    partial_load_scope(layer_range present, int32_t n_layers);
     ~partial_load_scope();
     partial_load_scope(const partial_load_scope &) = delete;
     partial_load_scope & operator=(const partial_load_scope &) = delete;
-};
-
-// While it lives, this thread evaluates tokens that the cache holds already, for layers that have not seen them.
-class evaluate_again_scope {
-public:
-    evaluate_again_scope();
-    ~evaluate_again_scope();
-    evaluate_again_scope(const evaluate_again_scope &) = delete;
-    evaluate_again_scope & operator=(const evaluate_again_scope &) = delete;
 };
 
 // The patched places call these.
@@ -137,8 +128,6 @@ llama_kv_cache * new_kv_cache(
 bool next_context_has_layer(int32_t il);
 
 bool is_absent(llm_tensor tensor, int layer, bool is_output_copy);
-
-bool evaluates_again();
 
 // Store and attention of a layer; null: the stock nodes. Of an absent layer, something of the right shape.
 ggml_tensor * attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args);

@@ -130,8 +130,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         if (params.pages) {
             paging_ = std::make_unique<paging>(*params.pages, params.prune);
             hooks.push_back(paging_->hooks());
-        }
-        if (!params.pages) {
+        } else {
             draft_switch_ = std::make_unique<draft_switch>();
             hooks.push_back(draft_switch_->hooks());
         }
@@ -147,8 +146,7 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
                  (unsigned long long) params.pages->budget_bytes, params.n_ctx);
         }
     }
-    const bool partial = layers_->range().begin > 0 || layers_->range().end < llama_model_n_layer(m);
-    if (partial && !layers_->refusal().empty()) {
+    if (!layers_->range().has_all_of(owner_->n_layers()) && !layers_->refusal().empty()) {
         llama_free(context_);
         fail(LLMM_ERR_NOT_AVAILABLE, "layers of this model cannot be evaluated alone: %s", layers_->refusal().c_str());
     }

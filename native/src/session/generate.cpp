@@ -1,4 +1,5 @@
-// The generation loop: evaluate (with drafts: ahead), sample, collect text, hand it out in batches, stop for one of the documented reasons.
+// The generation loop: evaluate (with drafts: ahead), sample, collect text, hand it out in batches, stop for one of the
+// documented reasons.
 #include "failure.h"
 #include "session.h"
 #include "text_stream.h"

@@ -19,6 +19,13 @@ void session::require_whole() const {
     }
 }
 
+void session::check_part(int32_t part, const std::string & name) const {
+    const int32_t last = 2 * owner_->n_layers() - 3;
+    if (part < 2 || part > last) {
+        fail(LLMM_ERR_RANGE, "%s is %d; parts from 2 to %d can be skipped, those of the first and the last layer never", name.c_str(), part, last);
+    }
+}
+
 std::string session::fingerprint() const {
     if (is_whole()) {
         return owner_->fingerprint();
@@ -68,11 +75,8 @@ void session::eval_hidden(span<const int32_t> tokens, span<const float> hidden_i
         const int32_t damaged = ev.take_damage();
         const int32_t sound = damaged >= 0 ? std::min(damaged, before) : before;
         ev.set_hidden(nullptr, nullptr);
-        history_.resize((size_t) sound);
-        n_tokens_ = sound;
         n_kv_ = ev.cut(sound) ? sound : 0;
-        history_.resize((size_t) n_kv_);
-        n_tokens_ = n_kv_;
+        truncate(n_kv_);
         control_.cancel = false;
         throw;
     }
@@ -128,13 +132,10 @@ void session::set_gates(gate_policy policy) {
     if (!refusal.empty()) {
         fail(LLMM_ERR_NOT_AVAILABLE, "layers cannot be skipped: %s", refusal.c_str());
     }
-    const int32_t n_parts = 2 * owner_->n_layers();
     std::set<int32_t> seen;
     for (size_t i = 0; i < policy.order.size(); i++) {
         const int32_t part = policy.order[i];
-        if (part < 2 || part >= n_parts - 2) {
-            fail(LLMM_ERR_RANGE, "order[%zu] is %d; parts from 2 to %d can be skipped, those of the first and the last layer never", i, part, n_parts - 3);
-        }
+        check_part(part, "order[" + std::to_string(i) + "]");
         if (!seen.insert(part).second) {
             fail(LLMM_ERR_INVALID_ARGUMENT, "order[%zu] is %d, which stands there already", i, part);
         }
@@ -178,9 +179,7 @@ std::vector<int32_t> session::skippable_parts() {
 
 void session::set_bypass(int32_t part, std::shared_ptr<const bypass> stand_in) {
     const call one(*this);
-    if (part < 2 || part >= 2 * owner_->n_layers() - 2) {
-        fail(LLMM_ERR_RANGE, "part is %d; it must be from 2 to %d", part, 2 * owner_->n_layers() - 3);
-    }
+    check_part(part, "part");
     if (stand_in) {
         bypasses_[part] = stand_in;
     } else {

@@ -92,6 +92,7 @@ std::shared_ptr<model> model::open(const std::string & path, const llmm_model_pa
     }
     m->vocab_ = llama_model_get_vocab(m->llama_);
     m->n_vocab_ = llama_vocab_n_tokens(m->vocab_);
+    m->weight_bytes_ = m->is_partial() ? llmm::weight_bytes(m->llama_, m->present_) : llama_model_size(m->llama_);
     return m;
 }
 
@@ -104,10 +105,6 @@ layer_range checked_layers(int32_t begin, int32_t end, layer_range all, const ch
         fail(LLMM_ERR_RANGE, "%s has layers %d to %d; they must lie from %d to %d, the end past the begin", name, r.begin, r.end, all.begin, all.end);
     }
     return r;
-}
-
-uint64_t model::weight_bytes() const {
-    return is_partial() ? llmm::weight_bytes(llama_, present_) : llama_model_size(llama_);
 }
 
 int32_t model::input_width(const std::string & weight) const {

@@ -36,8 +36,8 @@ public:
     bool vocab_only() const { return vocab_only_; }
     layer_range present() const { return present_; }      // layers that weights have been loaded for
     int32_t n_layers() const { return llama_model_n_layer(llama_); }
-    bool is_partial() const { return present_.begin > 0 || present_.end < n_layers(); }
-    uint64_t weight_bytes() const;                        // of what has been loaded
+    bool is_partial() const { return !present_.has_all_of(n_layers()); }
+    uint64_t weight_bytes() const { return weight_bytes_; }      // of what has been loaded
     // Length of what goes into a weight matrix. Throws INVALID_ARGUMENT if there is none of the name.
     int32_t input_width(const std::string & weight) const;
 
@@ -68,6 +68,7 @@ private:
     int32_t n_vocab_ = 0;
     bool vocab_only_ = false;
     layer_range present_;
+    uint64_t weight_bytes_ = 0;
     gguf_file file_;
     std::string fingerprint_;
     std::mutex adapters_mutex_;

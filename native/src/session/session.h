@@ -109,8 +109,9 @@ private:
     bool may_outgrow_context() const { return pages_ && pages_->evict; }
     void check_room(int64_t n_tokens) const;
     void require_pages() const;
-    bool is_whole() const { return layers_.begin == 0 && layers_.end >= owner_->n_layers(); }
+    bool is_whole() const { return layers_.has_all_of(owner_->n_layers()); }
     void require_whole() const;
+    void check_part(int32_t part, const std::string & name) const;      // that it can be skipped
     std::string fingerprint() const;                          // of the model and its layers in use
     bool apply_kv_budget();
     void apply_pending_budget() noexcept;

@@ -87,7 +87,7 @@ final class BenchCommand implements Callable<Integer> {
         results = new BenchRunner(plan, run::open, System::nanoTime, (what, fraction) -> {
           bar.label(what);
           bar.update(fraction);
-          run.stopIfCancelled();
+          cancellation.stopIfRequested();
         }).run();
       }
       Reports.warnOfTechniques(env, run.techniques);
@@ -126,13 +126,6 @@ final class BenchCommand implements Callable<Integer> {
       techniques = session.techniques();
       threads = session.stats().threads();
       return new SessionSubject(session, model.info().vocabulary(), Reports::cacheUse);
-    }
-
-    /** A call that an interrupt cuts short throws by itself; this catches one that came between two calls. */
-    void stopIfCancelled() {
-      if (cancellation.requested()) {
-        throw new CliException(ExitCode.INTERRUPTED, "interrupted", "");
-      }
     }
   }
 

@@ -28,6 +28,13 @@ final class Cancellation implements AutoCloseable {
     return token.isCancelled();
   }
 
+  /** A call that an interrupt cuts short throws by itself; this catches one that came between two calls. */
+  void stopIfRequested() {
+    if (requested()) {
+      throw new CliException(ExitCode.INTERRUPTED, "interrupted", "");
+    }
+  }
+
   /** From now on an interrupt also stops whatever call runs on this session. */
   void watch(LlmSession watched) {
     session = watched;

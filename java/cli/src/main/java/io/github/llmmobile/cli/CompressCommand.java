@@ -81,6 +81,7 @@ final class CompressCommand implements Callable<Integer> {
   }
 
   private static final int WINDOW = 512;
+  private static final int DEFAULT_RANK = 8;
   /** A perplexity so many times that of the original is that of a broken model. */
   private static final double BROKEN = 2;
   private static final long MOMENT_BYTES = 1L << 30;
@@ -212,6 +213,10 @@ final class CompressCommand implements Callable<Integer> {
     }
   }
 
+  private int compensationRank() {
+    return rank == null ? DEFAULT_RANK : rank;
+  }
+
   private LayerRange range() {
     try {
       return layers == null ? LayerRange.ALL : LayerRange.parse(layers);
@@ -330,7 +335,7 @@ final class CompressCommand implements Callable<Integer> {
     }
 
     private void compensate(TextCalibration calibration, ModelMeter meter, Path predictions, Report report) {
-      Compensation work = new Compensation(file, weights, calibration, rank == null ? 8 : rank, matrices);
+      Compensation work = new Compensation(file, weights, calibration, compensationRank(), matrices);
       Path base = files.forTarget(basePath());
       work.writeBase(base, Objects.requireNonNull(baseType), rounding == Rounding.CALIBRATED, factorType,
           stage("", 0.3, 0.8)::onStep);
@@ -388,9 +393,7 @@ final class CompressCommand implements Callable<Integer> {
 
       @Override
       public void onStep(String what, double fraction) {
-        if (cancellation.requested()) {
-          throw new CliException(ExitCode.INTERRUPTED, "interrupted", "");
-        }
+        cancellation.stopIfRequested();
         bar.label(what);
         bar.update(from + fraction * (to - from));
       }
@@ -459,7 +462,7 @@ final class CompressCommand implements Callable<Integer> {
   private JsonObject json(Report report) {
     JsonObject settings = new JsonObject();
     settings.addProperty("mode", mode.toString());
-    settings.addProperty("rank", mode == Mode.COMPENSATE && rank == null ? Integer.valueOf(8) : rank);
+    settings.addProperty("rank", mode == Mode.COMPENSATE ? Integer.valueOf(compensationRank()) : rank);
     settings.addProperty("target_size", targetSize);
     settings.addProperty("layers", layers);
     settings.addProperty("base_type", baseType == null ? null : baseType.name());

@@ -116,11 +116,7 @@ final class ModelMeter {
   private double speed(LlmModel model, @Nullable Path adapter) {
     List<BenchResult> results = new BenchRunner(SPEED,
         needed -> new SessionSubject(open(model, adapter, needed), model.info().vocabulary(), Reports::cacheUse),
-        System::nanoTime, (what, fraction) -> {
-          if (cancellation.requested()) {
-            throw new CliException(ExitCode.INTERRUPTED, "interrupted", "");
-          }
-        }).run();
+        System::nanoTime, (what, fraction) -> cancellation.stopIfRequested()).run();
     return results.get(0).median();
   }
 }

@@ -187,7 +187,7 @@ final class NeedleCommand implements Callable<Integer> {
       new NeedleRunner(prompts, needed -> open(config, needed), (where, fraction) -> {
         bar.label(what + where);
         bar.update((part + fraction) / parts);
-        stopIfCancelled();
+        cancellation.stopIfRequested();
       }).run(into::add);
     }
 
@@ -200,13 +200,6 @@ final class NeedleCommand implements Callable<Integer> {
       threads = session.stats().threads();
       contextTokens = session.contextTokens();
       return new SessionEngine(session, hasTechnique(config), Reports::cacheUse);
-    }
-
-    /** A call that an interrupt cuts short throws by itself; this catches one that came between two calls. */
-    private void stopIfCancelled() {
-      if (cancellation.requested()) {
-        throw new CliException(ExitCode.INTERRUPTED, "interrupted", "");
-      }
     }
   }
 

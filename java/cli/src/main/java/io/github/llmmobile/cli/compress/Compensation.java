@@ -24,8 +24,6 @@ public final class Compensation {
   /** Metadata of an adapter: the fingerprint of the only model that it fits. */
   public static final String BASE_FINGERPRINT = "llmm.base.fingerprint";
 
-  private static final String FILE_TYPE = "general.file_type";
-
   private final GgufFile original;
   private final List<GgufTensor> weights;
   private final Moments moments;
@@ -94,10 +92,7 @@ public final class Compensation {
       tensorB(weight, factorType);
     }
     factors.clear();
-    Map<String, GgufValue> metadata = new LinkedHashMap<>(original.metadata());
-    // It names the type of most tensors; without it llama.cpp counts for itself.
-    metadata.remove(FILE_TYPE);
-    try (GgufWriter writer = GgufWriter.create(target, metadata, tensors)) {
+    try (GgufWriter writer = GgufWriter.create(target, Weights.metadataOfOtherTypes(original), tensors)) {
       int done = 0;
       for (GgufTensor tensor : original.tensors()) {
         work.onStep(tensor.name(), done++ / (double) tensors.size());

@@ -85,10 +85,7 @@ public final class Replacement {
    */
   public int[] within(double target, Work work) {
     List<RankPlan.Subject> subjects = new ArrayList<>();
-    long others = original.dataOffset();
-    for (GgufTensor tensor : original.tensors()) {
-      others += tensor.bytes();
-    }
+    long others = originalBytes();
     long limit = (long) (target * others);
     for (int i = 0; i < weights.size(); i++) {
       GgufTensor weight = weights.get(i);
@@ -109,15 +106,16 @@ public final class Replacement {
    * @return bytes
    */
   public long bytes(int[] ranks) {
-    long bytes = original.dataOffset();
-    for (GgufTensor tensor : original.tensors()) {
-      bytes += tensor.bytes();
-    }
+    long bytes = originalBytes();
     for (int i = 0; i < ranks.length; i++) {
       GgufTensor weight = weights.get(i);
       bytes += new RankPlan.Subject(weight, typeOf(weight), rank -> 0).bytes(ranks[i]) - weight.bytes();
     }
     return bytes;
+  }
+
+  private long originalBytes() {
+    return original.dataOffset() + original.tensors().stream().mapToLong(GgufTensor::bytes).sum();
   }
 
   /**
@@ -162,10 +160,8 @@ public final class Replacement {
         tensors.add(shaped(tensor.name() + FACTOR_B, tensor, rank, tensor.shape().get(1)));
       }
     }
-    Map<String, GgufValue> metadata = new LinkedHashMap<>(original.metadata());
-    if (type != null) {
-      metadata.remove("general.file_type");
-    }
+    Map<String, GgufValue> metadata =
+        type == null ? original.metadata() : Weights.metadataOfOtherTypes(original);
     double lost = 0;
     int replaced = 0;
     try (GgufWriter writer = GgufWriter.create(target, metadata, tensors)) {

@@ -4,11 +4,14 @@ import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.gguf.GgufFile;
 import io.github.llmmobile.gguf.GgufTensor;
+import io.github.llmmobile.gguf.GgufValue;
 import io.github.llmmobile.gguf.TensorCodec;
 import io.github.llmmobile.gguf.TensorType;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -45,6 +48,16 @@ public final class Weights {
           + layers);
     }
     return list;
+  }
+
+  /**
+   * The metadata of a model that gets matrices of another type, without that of the type of most tensors: llama.cpp then
+   * counts for itself.
+   */
+  static Map<String, GgufValue> metadataOfOtherTypes(GgufFile file) {
+    Map<String, GgufValue> metadata = new LinkedHashMap<>(file.metadata());
+    metadata.remove("general.file_type");
+    return metadata;
   }
 
   /** The numbers of a matrix, outputs by inputs. */
