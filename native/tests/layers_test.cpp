@@ -265,10 +265,15 @@ llmm_status skip(llmm_session * s, const token_list & parts, int32_t batches = 0
 }
 
 TEST_P(Layers, EveryInnerPartCanBeSkipped) {
-    const session_ptr s = whole();
-    llmm_buffer * b = nullptr;
-    ASSERT_OK(llmm_session_skippable(s.get(), &b));
-    EXPECT_EQ((token_list{ 2, 3, 4, 5, 6, 7 }), tokens_of(buffer_ptr(b).get()));
+    for (const bool gates_before : { false, true }) {
+        const session_ptr s = whole();
+        if (gates_before) {
+            ASSERT_OK(skip(s.get(), { 2 }));
+        }
+        llmm_buffer * b = nullptr;
+        ASSERT_OK(llmm_session_skippable(s.get(), &b));
+        EXPECT_EQ((token_list{ 2, 3, 4, 5, 6, 7 }), tokens_of(buffer_ptr(b).get()));
+    }
 }
 
 TEST_P(Layers, EmptyMasksGiveTheBitsOfDense) {

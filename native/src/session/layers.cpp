@@ -160,21 +160,17 @@ void session::set_gates(gate_policy policy) {
 std::vector<int32_t> session::skippable_parts() {
     const call one(*this);
     require_whole();
-    const evaluator & ev = chat_evaluator();
-    if (!ev.layers().refusal().empty()) {
-        return {};
-    }
-    if (!ev.layers().has_gates()) {           // only a graph with gates tells
+    if (!skippable_) {
+        // Only a graph with gates tells, and the one at hand may not have been built yet.
         evaluator_params params;
         params.n_ctx = n_ctx_;
         params.n_batch = 1;
         params.flash_attention = flash_attention_;
         params.pages = pages_;
-        params.gates = true;
-        const evaluator trial(owner_, params, control_);
-        return trial.layers().skippable();
+        params.gates = chat_evaluator().layers().refusal().empty();
+        skippable_ = params.gates ? evaluator(owner_, params, control_).layers().skippable() : std::vector<int32_t>();
     }
-    return ev.layers().skippable();
+    return *skippable_;
 }
 
 void session::set_bypass(int32_t part, std::shared_ptr<const bypass> stand_in) {

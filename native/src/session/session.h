@@ -136,6 +136,7 @@ private:
     layer_range layers_;
     gate_policy gates_;
     std::map<int32_t, std::shared_ptr<const bypass>> bypasses_;      // by part
+    std::optional<std::vector<int32_t>> skippable_;                  // once asked for
     evaluator_control control_;
     std::atomic<bool> busy_{ false };
     std::mutex trim_mutex_;                                   // held while a budget is applied between calls
