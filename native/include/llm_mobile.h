@@ -672,7 +672,7 @@ typedef struct llmm_stats {
     int64_t  prune_tests;             // of those: that read everything
     int64_t  prune_looks;             // and the active pages
     int64_t  prune_us;                // time spent deciding
-    // Gates.
+    // Gates, since the session began or the last reset.
     int64_t  gate_steps;              // steps of single tokens
     int64_t  gate_skipped_parts;      // parts left out in them
     // Drafts (llmm_generate_params.draft_tokens), since the session began or the last reset.

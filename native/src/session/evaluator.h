@@ -107,7 +107,7 @@ public:
     void set_bypass(int32_t part, std::shared_ptr<const bypass> stand_in) { layers_->set_bypass(part, std::move(stand_in)); }
     void set_taps(std::vector<layer_tap> taps);
     void set_tap_row(size_t row) { layers_->set_tap_row(row); }
-    const gate_counters & gates() const { return gate_counts_; }
+    gate_counters take_gate_counts() { return std::exchange(gate_counts_, {}); }
 
 private:
     void open_gates(int32_t n_tokens);

@@ -273,7 +273,17 @@ evaluator & session::chat_evaluator() {
     return make_evaluator(params);
 }
 
+// Evaluators come and go; what they counted stays.
+void session::collect_gate_counts() {
+    if (evaluator_) {
+        const gate_counters counts = evaluator_->take_gate_counts();
+        counters_.gate_steps += counts.steps;
+        counters_.gate_skipped_parts += counts.skipped;
+    }
+}
+
 void session::drop_evaluator() {
+    collect_gate_counts();
     evaluator_.reset();
     n_kv_ = 0;
     has_logits_ = false;
@@ -670,6 +680,7 @@ std::vector<llmm_prune_page> session::prune_pages() {
 
 llmm_stats session::stats() {
     const call one(*this);
+    collect_gate_counts();
     llmm_stats s = counters_;
     s.n_ctx = n_ctx_;
     s.n_tokens = (int32_t) history_.size();
@@ -715,8 +726,6 @@ llmm_stats session::stats() {
         s.prune_tests = pruning.tests;
         s.prune_looks = pruning.looks;
         s.prune_us = pruning.time_us;
-        s.gate_steps = evaluator_->gates().steps;
-        s.gate_skipped_parts = evaluator_->gates().skipped;
         if (evaluator_->params().pages) {
             s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;
         }
@@ -726,6 +735,7 @@ llmm_stats session::stats() {
 
 void session::stats_reset() {
     const call one(*this);
+    collect_gate_counts();
     counters_ = {};
 }
 

@@ -100,6 +100,7 @@ private:
 
     evaluator & chat_evaluator();                             // the context of the conversation
     evaluator & make_evaluator(const evaluator_params & params);
+    void collect_gate_counts();
     void drop_evaluator();                                    // and with it all keys, values and logits
     void append(span<const int32_t> tokens);
     void truncate(int32_t n);                                 // the history, and the cache with it

@@ -50,7 +50,9 @@ public enum ErrorCode {
   /** An inference configuration is wrong; the message begins with the path of the key. */
   CONFIG(1000),
   /** The native library is missing, does not link, or is of another version. */
-  NATIVE_LIBRARY(1001);
+  NATIVE_LIBRARY(1001),
+  /** A layer profile that is broken, of another version or made for another model. */
+  PROFILE_INVALID(1002);
 
   private final int number;
 

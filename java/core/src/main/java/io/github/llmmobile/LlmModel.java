@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.LayerCompressionConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.ChatJson;
 import io.github.llmmobile.internal.KvProbe;
@@ -118,7 +119,9 @@ public final class LlmModel implements AutoCloseable {
    * @param config the configuration (required)
    * @return the session; the caller closes it (never null)
    * @throws LlmException OUT_OF_MEMORY; RANGE; IO if there can be no spill file; NOT_AVAILABLE if the model was loaded
-   *     without weights, or if the configuration is strict and a technique cannot act as it is asked to
+   *     without weights, or if the configuration is strict and a technique cannot act as it is asked to;
+   *     MODEL_NOT_FOUND or PROFILE_INVALID if there is no such layer profile, or it is broken or of another model;
+   *     CONFIG if a layer of the hot path is not there
    */
   public LlmSession newSession(SessionOptions options, InferenceConfig config) {
     Objects.requireNonNull(options, "options");
@@ -152,7 +155,15 @@ public final class LlmModel implements AutoCloseable {
       if (session == null) {
         session = handle.newSession(options, null, null);
       }
-      return new LlmSession(session, vocabulary, generation.build(), techniques, budget, exact);
+      try {
+        techniques = withLayers(config, techniques, session);
+        boolean lossless = config.layerCompression().map(LayerCompressionConfig::lossless).orElse(false);
+        return new LlmSession(session, vocabulary, generation.build(), techniques, budget, exact,
+            lossless ? LayerPlan.DRAFT_TOKENS : 0);
+      } catch (RuntimeException e) {
+        session.close();
+        throw e;
+      }
     }
   }
 
@@ -203,6 +214,36 @@ public final class LlmModel implements AutoCloseable {
     return pruning.prunes()
         ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, reason)
         : Techniques.off(techniques, Techniques.PRUNING, pruning.detail());
+  }
+
+  /** What becomes of leaving out parts of layers, which is set in the session. */
+  private List<TechniqueReport> withLayers(
+      InferenceConfig config, List<TechniqueReport> planned, NativeSession session) {
+    LayerCompressionConfig layers = config.layerCompression().orElse(null);
+    if (layers != null && layers.lossless()) {
+      return Techniques.active(planned, Techniques.LAYERS, LayerPlan.LOSSLESS);
+    }
+    Path file = layers == null ? null : layers.profile().orElse(null);
+    if (layers == null || file == null) {
+      return planned;
+    }
+    LayerProfile profile = LayerProfile.read(file);
+    if (!profile.fingerprint().equals(info().fingerprint())) {
+      throw new LlmException(ErrorCode.PROFILE_INVALID, "layer profile " + file + " was made of another model");
+    }
+    try {
+      LayerPlan plan = new LayerPlan(layers, profile, session.skippable());
+      if (!plan.skips()) {
+        return Techniques.off(planned, Techniques.LAYERS, plan.detail());
+      }
+      plan.apply(session);
+      return Techniques.active(planned, Techniques.LAYERS, plan.detail());
+    } catch (LlmException e) {
+      if (e.code() != ErrorCode.NOT_AVAILABLE) {
+        throw e;
+      }
+      return Techniques.notAvailable(config, planned, Techniques.LAYERS, String.valueOf(e.getMessage()));
+    }
   }
 
   private @Nullable KvProbe probe(MemoryManagerConfig memory, int threads) {

@@ -41,19 +41,22 @@ public final class LlmSession implements AutoCloseable {
   private final int vocabulary;
   private final GenerationOptions defaultOptions;
   private final boolean exactAttention;
+  /** Drafted where the options of a generation draft none. */
+  private final int draftTokens;
   private volatile List<TechniqueReport> techniques;
   private final Object budgetLock = new Object();
   // Bytes, 0 for none. Guarded by budgetLock: the native side tells its own only between calls.
   private long budget;
 
   LlmSession(NativeSession handle, int vocabulary, GenerationOptions defaultOptions,
-      List<TechniqueReport> techniques, long budget, boolean exactAttention) {
+      List<TechniqueReport> techniques, long budget, boolean exactAttention, int draftTokens) {
     this.handle = handle;
     this.vocabulary = vocabulary;
     this.defaultOptions = defaultOptions;
     this.techniques = techniques;
     this.budget = budget;
     this.exactAttention = exactAttention;
+    this.draftTokens = draftTokens;
   }
 
   // ---- generating ---------------------------------------------------------------------------------------------
@@ -133,7 +136,9 @@ public final class LlmSession implements AutoCloseable {
       if (cancellation.isCancelled()) {
         throw new LlmCancelledException("cancelled before the generation began");
       }
-      return new Generation(handle, options, listener).run(prompt, techniques);
+      GenerationOptions drafted = options.draftTokens() == 0 && draftTokens > 0
+          ? options.toBuilder().draftTokens(draftTokens).build() : options;
+      return new Generation(handle, drafted, listener).run(prompt, techniques);
     }
   }
 
@@ -353,7 +358,8 @@ public final class LlmSession implements AutoCloseable {
   public LlmSession fork() {
     try (CallHandle.Call call = handle.begin()) {
       synchronized (budgetLock) {
-        return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget, exactAttention);
+        return new LlmSession(handle.fork(), vocabulary, defaultOptions, techniques, budget, exactAttention,
+            draftTokens);
       }
     }
   }

@@ -57,6 +57,8 @@ public final class SessionStats {
   private final long draftProposed;
   private final long draftAccepted;
   private final long draftSteps;
+  private final long gateSteps;
+  private final long gateSkippedParts;
 
   /** Takes the counters in the order of the native struct: those of integer types and those of type double. */
   SessionStats(long[] values, double[] reals) {
@@ -102,6 +104,8 @@ public final class SessionStats {
     draftProposed = values[39];
     draftAccepted = values[40];
     draftSteps = values[41];
+    gateSteps = values[42];
+    gateSkippedParts = values[43];
     pruneActiveTokens = reals[0];
     pruneShadowTokens = reals[1];
     pruneDroppedTokens = reals[2];
@@ -127,7 +131,8 @@ public final class SessionStats {
       kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
       kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes, steps, tests,
       pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros,
-      draftProposed - before.draftProposed, draftAccepted - before.draftAccepted, draftSteps - before.draftSteps
+      draftProposed - before.draftProposed, draftAccepted - before.draftAccepted, draftSteps - before.draftSteps,
+      gateSteps - before.gateSteps, gateSkippedParts - before.gateSkippedParts
     };
     double[] reals = {
       pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, prunePrunedTokens - before.prunePrunedTokens,
@@ -592,6 +597,24 @@ public final class SessionStats {
    */
   public long draftSteps() {
     return draftSteps;
+  }
+
+  /**
+   * Steps of single tokens with layer gates in force ({@link LlmSession#setLayerGates}).
+   *
+   * @return a count
+   */
+  public long gateSteps() {
+    return gateSteps;
+  }
+
+  /**
+   * Parts of layers that were left out in the steps of {@link #gateSteps()}, all steps together.
+   *
+   * @return a count
+   */
+  public long gateSkippedParts() {
+    return gateSkippedParts;
   }
 
   /**

@@ -13,6 +13,9 @@ final class Techniques {
   private static final String MISSING = "this version of LLM Mobile does not have this technique";
   static final String MEMORY = "memory_manager";
   static final String PRUNING = "token_pruning";
+  static final String LAYERS = "layer_compression";
+  private static final String NO_PROFILE = "there is no profile of the model, which llm-mobile calibrate makes and the key"
+      + " profile names";
   private static final String NOT_TRIED = "not tried yet";
   private static final String NOT_ASKED = "the configuration does not ask for it";
 
@@ -27,7 +30,7 @@ final class Techniques {
     List<TechniqueReport> reports = new ArrayList<>();
     reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
     reports.add(planned(PRUNING, config.tokenPruning().isPresent()));
-    reports.add(report("layer_compression", config.layerCompression().isPresent()));
+    reports.add(layers(config));
     for (TechniqueReport report : reports) {
       if (report.status() == TechniqueReport.Status.NOT_AVAILABLE) {
         refuse(config, report);
@@ -95,6 +98,13 @@ final class Techniques {
 
   private static String message(TechniqueReport report) {
     return report.technique() + "_config: " + report.detail();
+  }
+
+  private static TechniqueReport layers(InferenceConfig config) {
+    boolean asked = config.layerCompression().isPresent();
+    return asked && !config.layerCompression().get().profile().isPresent() && !config.layerCompression().get().lossless()
+        ? new TechniqueReport(LAYERS, TechniqueReport.Status.NOT_AVAILABLE, NO_PROFILE)
+        : planned(LAYERS, asked);
   }
 
   /** Of a technique that acts unless the model refuses. */

@@ -31,7 +31,7 @@ class ArchitectureTest {
 
   /** The classes with a native object behind them, and their helpers. All others of the API are plain values. */
   private static final Set<String> DOORS = Set.of(
-      "LlmModel", "LlmSession", "LoraAdapter", "LlmMobile", "Generation", "PagePlan", "PrunePlan");
+      "LlmModel", "LlmSession", "LoraAdapter", "LlmMobile", "Generation", "PagePlan", "PrunePlan", "LayerPlan");
 
   /** The presets' packages are on the class path too. */
   static final class OnlyCore implements ImportOption {

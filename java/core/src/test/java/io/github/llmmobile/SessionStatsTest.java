@@ -23,7 +23,7 @@ class SessionStatsTest {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
       peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
       10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
-      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0, 0, 0
     };
   }
 
@@ -35,7 +35,7 @@ class SessionStatsTest {
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 42).toArray(),
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 44).toArray(),
         new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
@@ -79,6 +79,8 @@ class SessionStatsTest {
     assertEquals(40, s.draftProposed());
     assertEquals(41, s.draftAccepted());
     assertEquals(42, s.draftSteps());
+    assertEquals(43, s.gateSteps());
+    assertEquals(44, s.gateSkippedParts());
     assertEquals(0.5, s.pruneActiveTokens());
     assertEquals(1.5, s.pruneShadowTokens());
     assertEquals(2.5, s.pruneDroppedTokens());

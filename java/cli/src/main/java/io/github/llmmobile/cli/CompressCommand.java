@@ -2,16 +2,16 @@ package io.github.llmmobile.cli;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
-import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmMobile;
+import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.cli.ModelMeter.Reading;
+import io.github.llmmobile.cli.algebra.LinearAlgebraLibrary;
 import io.github.llmmobile.cli.compress.Compensation;
 import io.github.llmmobile.cli.compress.LayerRange;
-import io.github.llmmobile.cli.compress.LinearAlgebraLibrary;
 import io.github.llmmobile.cli.compress.Replacement;
 import io.github.llmmobile.cli.compress.TextCalibration;
 import io.github.llmmobile.cli.compress.Weights;

@@ -67,13 +67,34 @@ final class ConfigArguments {
   @Nullable String prunePolicy;
 
   @Option(names = "--compression-rank", paramLabel = "N",
-      description = "Layer compression: rank of the low-rank stand-ins.")
+      description = "Layer compression: rank of what stands in for skipped parts; the profile's next smaller one.")
   @Nullable Integer compressionRank;
 
   @Option(names = "--hot-path-indices", paramLabel = "I", split = ",",
       description = "Layer compression: layers that are never skipped, such as 0,1,11; negative ones count from the"
           + " end.")
   @Nullable List<Integer> hotPathIndices;
+
+  @Option(names = "--layer-profile", paramLabel = "FILE",
+      description = "Layer compression: profile of the model, made by llm-mobile calibrate.")
+  @Nullable String layerProfile;
+
+  @Option(names = "--layer-mode", paramLabel = "auto|static",
+      description = "Layer compression: skip as much as --kl-budget allows, more where the model is sure (auto), or the"
+          + " same --skip-budget in every step (static).")
+  @Nullable String layerMode;
+
+  @Option(names = "--kl-budget", paramLabel = "X",
+      description = "Layer compression: divergence per token that skipping may cause, in nats, such as 0.02.")
+  @Nullable Double klBudget;
+
+  @Option(names = "--skip-budget", paramLabel = "X",
+      description = "Layer compression: share of a step's reads that skipping may save, such as 0.05.")
+  @Nullable Double skipBudget;
+
+  @Option(names = "--lossless", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Layer compression: leave nothing out; draft tokens from the history instead, which keeps the answer.")
+  @Nullable Boolean lossless;
 
   @Option(names = "--max-memory-mb", paramLabel = "N", description = "Memory manager: budget of the cache in MB.")
   @Nullable Integer maxMemoryMb;
@@ -168,6 +189,11 @@ final class ConfigArguments {
     set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
     set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);
+    set(json, flags, LAYERS, "profile", "--layer-profile", layerProfile);
+    set(json, flags, LAYERS, "mode", "--layer-mode", layerMode);
+    set(json, flags, LAYERS, "kl_budget", "--kl-budget", klBudget);
+    set(json, flags, LAYERS, "skip_budget", "--skip-budget", skipBudget);
+    set(json, flags, LAYERS, "lossless", "--lossless", lossless);
     set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);
     set(json, flags, MEMORY, "page_size", "--page-size", pageSize);
     set(json, flags, MEMORY, "quantization_enabled", "--quantization-enabled", quantizationEnabled);

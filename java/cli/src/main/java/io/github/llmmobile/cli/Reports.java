@@ -52,6 +52,8 @@ final class Reports {
     json.addProperty("model_bytes", stats.modelBytes());
     json.addProperty("kv_bytes", stats.kvBytes());
     json.addProperty("compute_bytes", stats.computeBytes());
+    json.addProperty("gate_steps", stats.gateSteps());
+    json.addProperty("gate_skipped_parts", stats.gateSkippedParts());
     json.addProperty("draft_proposed", stats.draftProposed());
     json.addProperty("draft_accepted", stats.draftAccepted());
     json.addProperty("draft_steps", stats.draftSteps());
@@ -83,6 +85,10 @@ final class Reports {
     if (stats.draftSteps() > 0) {
       table.row("drafts", stats.draftAccepted() + " of " + stats.draftProposed() + " tokens right, in "
           + stats.draftSteps() + " steps");
+    }
+    if (stats.gateSkippedParts() > 0) {
+      table.row("skipped", String.format(Locale.ROOT, "%.2f parts of layers per step, in %d steps",
+          stats.gateSkippedParts() / (double) stats.gateSteps(), stats.gateSteps()));
     }
     for (TechniqueReport report : techniques) {
       if (report.status() != TechniqueReport.Status.OFF) {
@@ -199,6 +205,11 @@ final class Reports {
   /** One warning line on standard error. */
   static void warn(CliEnvironment env, String text) {
     env.err().println(env.errStyle().yellow("warning:") + " " + text);
+  }
+
+  /** One line on standard error that is good to know. */
+  static void note(CliEnvironment env, String text) {
+    env.err().println(env.errStyle().cyan("note:") + " " + text);
   }
 
   /** The model that was used. */

@@ -12,12 +12,21 @@ public final class TinyModelFile {
 
   /** Writes the model. Skips the test if the core module's tests have not been compiled. */
   public static Path in(Path folder) throws IOException {
+    return write(folder.resolve("tiny.gguf"), "bytes");
+  }
+
+  /** One with more layers. */
+  public static Path deepIn(Path folder) throws IOException {
+    return write(folder.resolve("deep.gguf"), "deepBytes");
+  }
+
+  private static Path write(Path file, String kind) throws IOException {
     byte[] bytes = null;
     try {
-      bytes = (byte[]) Class.forName("io.github.llmmobile.testing.TinyModel").getMethod("bytes").invoke(null);
+      bytes = (byte[]) Class.forName("io.github.llmmobile.testing.TinyModel").getMethod(kind).invoke(null);
     } catch (ReflectiveOperationException e) {
       assumeTrue(false, "the tests of java/core are not compiled: " + e);
     }
-    return Files.write(folder.resolve("tiny.gguf"), bytes);
+    return Files.write(file, bytes);
   }
 }

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * <pre>{@code
  * { "edge_cloud_config":        { "bandwidth_threshold": 1.0 },
  *   "token_pruning_config":     { "pruning_threshold": 0.01, "max_shadow_size": 100 },
- *   "layer_compression_config": { "compression_rank": 8, "hot_path_indices": [0, 1, -1] },
+ *   "layer_compression_config": { "compression_rank": 64, "hot_path_indices": [0, 1, -1], "profile": "model.profile" },
  *   "memory_manager_config":    { "max_memory_mb": 512, "page_size": 16, "quantization_enabled": true,
  *                                 "spill_directory": "/tmp/pages", "eviction_enabled": true },
  *   "max_new_tokens": 100,

@@ -78,10 +78,17 @@ class InferenceConfigRoundTripTest {
       for (int i = random.nextInt(5); i > 0; i--) {
         layers.add(random.nextInt());
       }
-      b.layerCompression(LayerCompressionConfig.builder()
+      LayerCompressionConfig.Builder compression = LayerCompressionConfig.builder()
           .compressionRank(random.nextInt(Integer.MAX_VALUE))
           .hotPathIndices(layers)
-          .build());
+          .mode(LayerMode.values()[random.nextInt(2)])
+          .klBudget(random.nextDouble())
+          .skipBudget(random.nextDouble())
+          .lossless(random.nextBoolean());
+      if (random.nextBoolean()) {
+        compression.profile(Path.of("some \u00e9.profile"));
+      }
+      b.layerCompression(compression.build());
     }
     if (random.nextBoolean()) {
       b.memoryManager(memory(random));

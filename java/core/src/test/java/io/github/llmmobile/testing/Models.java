@@ -25,6 +25,11 @@ public final class Models {
         LlmModel.load(ModelOptions.of(TinyModel.file("other.gguf", TinyModel.otherBytes())));
   }
 
+  private static final class Deep {
+    static final LlmModel MODEL =
+        LlmModel.load(ModelOptions.of(TinyModel.file("deep.gguf", TinyModel.deepBytes())));
+  }
+
   private static final class Smol {
     static final LlmModel MODEL = LlmModel.load(ModelOptions.of(smolPath()));
   }
@@ -47,6 +52,11 @@ public final class Models {
   /** The tiny model's vocabulary, other weights. */
   public static LlmModel other() {
     return Other.MODEL;
+  }
+
+  /** Five layers. */
+  public static LlmModel deep() {
+    return Deep.MODEL;
   }
 
   /** One thread, because a tiny model is done before others have woken up. */

@@ -1,4 +1,4 @@
-package io.github.llmmobile.cli.compress;
+package io.github.llmmobile.cli.algebra;
 
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
@@ -7,7 +7,7 @@ import org.bytedeco.javacpp.DoublePointer;
 import org.bytedeco.openblas.global.openblas;
 
 /** Products and eigenvalues, by OpenBLAS. */
-final class LinearAlgebra {
+public final class LinearAlgebra {
   private LinearAlgebra() {}
 
   /**
@@ -16,7 +16,7 @@ final class LinearAlgebra {
    * @param values the eigenvalues
    * @param vectors one row each, of length 1 and at right angles to each other
    */
-  record Eigen(double[] values, Matrix vectors) {}
+  public record Eigen(double[] values, Matrix vectors) {}
 
   /**
    * Loads OpenBLAS and says how many threads it may use.
@@ -24,7 +24,7 @@ final class LinearAlgebra {
    * @param threads 1 or more
    * @throws LlmException NATIVE_LIBRARY if there is none for this platform
    */
-  static void prepare(int threads) {
+  public static void prepare(int threads) {
     try {
       openblas.blas_set_num_threads(threads);
     } catch (LinkageError e) {
@@ -33,13 +33,25 @@ final class LinearAlgebra {
     }
   }
 
-  /** a b. */
-  static Matrix product(Matrix a, Matrix b) {
+  /**
+   * a b.
+   *
+   * @param a left (required)
+   * @param b right (required)
+   * @return the product (never null)
+   */
+  public static Matrix product(Matrix a, Matrix b) {
     return product(a, false, b, false);
   }
 
-  /** a b^T. */
-  static Matrix productTransposed(Matrix a, Matrix b) {
+  /**
+   * a b^T.
+   *
+   * @param a left (required)
+   * @param b right (required)
+   * @return the product (never null)
+   */
+  public static Matrix productTransposed(Matrix a, Matrix b) {
     return product(a, false, b, true);
   }
 
@@ -61,8 +73,14 @@ final class LinearAlgebra {
     return turned ? openblas.CblasTrans : openblas.CblasNoTrans;
   }
 
-  /** The eigenvalues and vectors of a symmetric matrix. */
-  static Eigen eigen(Matrix symmetric) {
+  /**
+   * The eigenvalues and vectors of a symmetric matrix.
+   *
+   * @param symmetric the matrix (required)
+   * @return both (never null)
+   * @throws LlmException INTERNAL if they were not found
+   */
+  public static Eigen eigen(Matrix symmetric) {
     int n = symmetric.rows();
     double[] vectors = symmetric.data().clone();
     double[] ascending = new double[n];
@@ -84,9 +102,11 @@ final class LinearAlgebra {
   /**
    * The upper triangle U with U^T U = S^-1; what is below the diagonal means nothing.
    *
+   * @param symmetric S, positive definite (required)
+   * @return U (never null)
    * @throws LlmException INTERNAL if the matrix is not positive definite
    */
-  static Matrix inverseRoot(Matrix symmetric) {
+  public static Matrix inverseRoot(Matrix symmetric) {
     int n = symmetric.rows();
     double[] data = symmetric.data().clone();
     // The lower triangle in columns is the upper one in rows.
@@ -104,8 +124,37 @@ final class LinearAlgebra {
     return new Matrix(n, n, data);
   }
 
-  /** Takes a b away from the columns of c that begin with one. */
-  static void subtractProduct(Matrix c, int firstCol, Matrix a, double[] b, int bFrom, int bStride) {
+  /**
+   * S^-1 b.
+   *
+   * @param symmetric S, positive definite (required)
+   * @param b as many rows (required)
+   * @return the solution, of the shape of b (never null)
+   * @throws LlmException INTERNAL if the matrix is not positive definite
+   */
+  public static Matrix solve(Matrix symmetric, Matrix b) {
+    double[] factor = symmetric.data().clone();
+    double[] solution = b.data().clone();
+    int status = openblas.LAPACKE_dposv(openblas.LAPACK_ROW_MAJOR, (byte) 'L', symmetric.rows(), b.cols(), factor,
+        symmetric.cols(), solution, b.cols());
+    if (status != 0) {
+      throw new LlmException(ErrorCode.INTERNAL, "a matrix of " + symmetric.rows() + " x " + symmetric.cols()
+          + " is not positive definite (LAPACK status " + status + ")");
+    }
+    return new Matrix(b.rows(), b.cols(), solution);
+  }
+
+  /**
+   * Takes a b away from the columns of c that begin with one.
+   *
+   * @param c what is changed (required)
+   * @param firstCol the first column that is
+   * @param a left (required)
+   * @param b right, somewhere in an array (required)
+   * @param bFrom where it begins
+   * @param bStride from one of its rows to the next
+   */
+  public static void subtractProduct(Matrix c, int firstCol, Matrix a, double[] b, int bFrom, int bStride) {
     int cols = c.cols() - firstCol;
     try (DoublePointer target = new DoublePointer(c.data()); DoublePointer right = new DoublePointer(b);
         DoublePointer left = new DoublePointer(a.data())) {
@@ -115,8 +164,14 @@ final class LinearAlgebra {
     }
   }
 
-  /** x^T S x summed over the rows x of a matrix: the squared length of what it makes of inputs with this moment. */
-  static double energy(Matrix m, Matrix moment) {
+  /**
+   * x^T S x summed over the rows x of a matrix: the squared length of what it makes of inputs with this moment.
+   *
+   * @param m the matrix (required)
+   * @param moment S (required)
+   * @return the sum
+   */
+  public static double energy(Matrix m, Matrix moment) {
     Matrix weighted = product(m, moment);
     double sum = 0;
     for (int i = 0; i < weighted.data().length; i++) {
@@ -125,8 +180,13 @@ final class LinearAlgebra {
     return sum;
   }
 
-  /** The matrix with ones in its diagonal, as the moment of inputs nothing is known of. */
-  static Matrix identity(int n) {
+  /**
+   * The matrix with ones in its diagonal, as the moment of inputs nothing is known of.
+   *
+   * @param n rows
+   * @return the matrix (never null)
+   */
+  public static Matrix identity(int n) {
     double[] data = new double[n * n];
     Arrays.setAll(data, i -> i % (n + 1) == 0 ? 1 : 0);
     return new Matrix(n, n, data);

@@ -1,4 +1,4 @@
-package io.github.llmmobile.cli.compress;
+package io.github.llmmobile.cli.algebra;
 
 import io.github.llmmobile.LlmException;
 import java.nio.file.Path;

@@ -1,5 +1,7 @@
 package io.github.llmmobile.cli.compress;
 
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
+import io.github.llmmobile.cli.algebra.Matrix;
 import io.github.llmmobile.gguf.TensorType;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

@@ -1,5 +1,8 @@
 package io.github.llmmobile.cli.compress;
 
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
+import io.github.llmmobile.cli.algebra.Matrix;
+
 /**
  * The product B A of rank r that is nearest to a matrix W in what it makes of the inputs, |(W - B A) X|.
  *

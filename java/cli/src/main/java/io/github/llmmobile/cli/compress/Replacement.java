@@ -2,6 +2,8 @@ package io.github.llmmobile.cli.compress;
 
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
+import io.github.llmmobile.cli.algebra.Matrix;
 import io.github.llmmobile.gguf.GgufFile;
 import io.github.llmmobile.gguf.GgufTensor;
 import io.github.llmmobile.gguf.GgufValue;

@@ -1,7 +1,7 @@
 package io.github.llmmobile.cli.explain;
 
 /** Text inside HTML. */
-final class Html {
+public final class Html {
   private static final int CONTROL_PICTURES = 0x2400;
   private static final char DELETE = 0x7f;
   private static final char DELETE_PICTURE = 0x2421;
@@ -11,8 +11,11 @@ final class Html {
   /**
    * Text as it stands between tags and within quotation marks. Control characters, which HTML cannot hold, become their
    * pictures; line feeds and tabs stay.
+   *
+   * @param text the text (required)
+   * @return as HTML (never null)
    */
-  static String escape(String text) {
+  public static String escape(String text) {
     StringBuilder html = new StringBuilder(text.length() + 16);
     for (int i = 0; i < text.length(); i++) {
       append(html, text.charAt(i));

@@ -3,6 +3,8 @@ package io.github.llmmobile.cli.compress;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
+import io.github.llmmobile.cli.algebra.Matrix;
 import io.github.llmmobile.gguf.TensorCodec;
 import io.github.llmmobile.gguf.TensorType;
 import java.nio.ByteBuffer;

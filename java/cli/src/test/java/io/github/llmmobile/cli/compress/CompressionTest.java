@@ -14,6 +14,8 @@ import io.github.llmmobile.LoraAdapter;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.cli.TinyModelFile;
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
+import io.github.llmmobile.cli.algebra.Matrix;
 import io.github.llmmobile.gguf.GgufFile;
 import io.github.llmmobile.gguf.GgufTensor;
 import io.github.llmmobile.gguf.TensorType;

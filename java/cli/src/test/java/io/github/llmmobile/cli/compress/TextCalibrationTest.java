@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.cli.algebra.LinearAlgebra;
 import io.github.llmmobile.gguf.GgufTensor;
 import io.github.llmmobile.gguf.TensorType;
 import java.nio.FloatBuffer;
