@@ -72,11 +72,8 @@ public final class CalibratedProfile {
     data.add("order", numbers(costs.order()));
     JsonArray levels = new JsonArray();
     costs.levels().forEach((rank, list) -> {
-      JsonObject level = new JsonObject();
+      JsonObject level = levels(list);
       level.addProperty("rank", rank);
-      level.add("kl", numbers(list.stream().map(LayerCosts.Level::divergence).toList()));
-      level.add("perplexity", numbers(list.stream().map(LayerCosts.Level::perplexity).toList()));
-      level.add("work_saved", numbers(list.stream().map(LayerCosts.Level::workSaved).toList()));
       levels.add(level);
     });
     data.add("levels", levels);
@@ -87,6 +84,14 @@ public final class CalibratedProfile {
     data.add("gates", gates);
     data.add("report", report(costs, trials, settings));
     return data;
+  }
+
+  private static JsonObject levels(List<LayerCosts.Level> levels) {
+    JsonObject json = new JsonObject();
+    json.add("kl", numbers(levels.stream().map(LayerCosts.Level::divergence).toList()));
+    json.add("perplexity", numbers(levels.stream().map(LayerCosts.Level::perplexity).toList()));
+    json.add("work_saved", numbers(levels.stream().map(LayerCosts.Level::workSaved).toList()));
+    return json;
   }
 
   private static JsonObject report(LayerCosts costs, Trials trials, JsonObject settings) {
@@ -119,6 +124,15 @@ public final class CalibratedProfile {
       layers.add(json);
     });
     report.add("whole_layers", layers);
+    JsonArray controls = new JsonArray();
+    for (LayerCosts.Control control : costs.controls()) {
+      JsonObject json = levels(control.levels());
+      json.addProperty("order_by", control.name());
+      json.add("order", numbers(control.order()));
+      json.add("parts", numbers(control.counts()));
+      controls.add(json);
+    }
+    report.add("controls", controls);
     return report;
   }
 

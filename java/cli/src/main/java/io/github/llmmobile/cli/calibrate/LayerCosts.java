@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.TreeMap;
 import java.util.TreeSet;
 
@@ -31,6 +32,17 @@ final class LayerCosts {
   private final List<Integer> order = new ArrayList<>();
   private final Map<Integer, List<Level>> levels = new TreeMap<>();
   private final List<Range> ranges = new ArrayList<>();
+  private final List<Control> controls = new ArrayList<>();
+
+  /**
+   * An order that has not been measured to be good, for comparison.
+   *
+   * @param name what it goes by
+   * @param order parts
+   * @param counts how many of them were left out
+   * @param levels what that cost on the held-out text, with stand-ins of the greatest rank
+   */
+  record Control(String name, List<Integer> order, List<Integer> counts, List<Level> levels) {}
 
   /**
    * A part alone.
@@ -79,11 +91,12 @@ final class LayerCosts {
       int[] skippable, int mostParts, double mostDivergence, Work progress) {
     LayerCosts costs = new LayerCosts(trials, work, standIns, ranks, layers);
     List<Integer> all = Arrays.stream(skippable).boxed().toList();
-    Counter counter = new Counter(progress, all.size() * 5 / 2 + mostParts * (CANDIDATES + ranks.size()) + EDGES.length + 2);
+    Counter counter = new Counter(progress, all.size() * 5 / 2 + mostParts * (CANDIDATES + ranks.size()) + EDGES.length + 10);
     costs.alone(all, counter);
     costs.choose(mostParts, mostDivergence, counter);
     costs.holdOut(counter);
     costs.byEntropy(counter);
+    costs.compare(counter);
     return costs;
   }
 
@@ -188,6 +201,37 @@ final class LayerCosts {
       double relative = outcome.share() > 0 && mean > 0 ? outcome.divergence() / outcome.share() / mean : 1;
       ranges.add(new Range(outcome.share(), relative));
     }
+  }
+
+  /** The order beside one of Block Influence alone, and a random one (with a seed, so that it can be done again). */
+  private void compare(Counter counter) {
+    if (order.isEmpty()) {
+      return;
+    }
+    List<Integer> byInfluence = parts.values().stream().sorted(Comparator.comparingDouble(PartCost::blockInfluence))
+        .map(PartCost::part).limit(order.size()).toList();
+    List<Integer> shuffled = new ArrayList<>(parts.keySet());
+    Collections.shuffle(shuffled, new Random(1));
+    controls.add(control("block influence", byInfluence, counter));
+    controls.add(control("random", shuffled.subList(0, Math.min(order.size(), shuffled.size())), counter));
+  }
+
+  private Control control(String name, List<Integer> others, Counter counter) {
+    List<Integer> counts = new ArrayList<>();
+    List<Level> costs = new ArrayList<>();
+    for (int count = 1; count <= others.size(); count *= 2) {
+      counter.next(count + " parts by " + name);
+      TrialLog.Outcome outcome = trials.without(others.subList(0, count), greatestRank(), Trials.Text.HELD_OUT);
+      counts.add(count);
+      costs.add(new Level(outcome.divergence(), outcome.perplexity() / trials.perplexity(Trials.Text.HELD_OUT),
+          others.subList(0, count).stream().mapToDouble(part -> work.saved(part, greatestRank())).sum()));
+    }
+    return new Control(name, List.copyOf(others), counts, costs);
+  }
+
+  /** Other orders. */
+  List<Control> controls() {
+    return Collections.unmodifiableList(controls);
   }
 
   /** Parts alone, by number. */

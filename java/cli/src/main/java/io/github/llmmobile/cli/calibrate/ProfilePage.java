@@ -111,14 +111,27 @@ final class ProfilePage {
       html.append("<tr><td>").append(i + 1).append("</td><td class=\"name\">").append(Part.name(costs.order().get(i)))
           .append("</td>");
       for (List<LayerCosts.Level> levels : costs.levels().values()) {
-        LayerCosts.Level level = levels.get(i);
-        html.append(String.format(Locale.ROOT, "<td>%.4f</td><td>%+.2f %%</td><td>%.1f %%</td>", level.divergence(),
-            100 * (level.perplexity() - 1), 100 * level.workSaved()));
+        html.append(cells(levels.get(i)));
       }
       html.append("</tr>\n");
     }
     html.append("</table>\n");
     curves(html);
+    html.append("<h2>Other orders, for comparison</h2>\n<table>\n<tr><th>by</th><th>parts</th><th>KL</th>")
+        .append("<th>perplexity</th><th>reads saved</th></tr>\n");
+    for (LayerCosts.Control control : costs.controls()) {
+      for (int i = 0; i < control.counts().size(); i++) {
+        LayerCosts.Level level = control.levels().get(i);
+        html.append(String.format(Locale.ROOT, "<tr><td class=\"name\">%s</td><td>%d</td>", control.name(),
+            control.counts().get(i))).append(cells(level)).append("</tr>\n");
+      }
+    }
+    html.append("</table>\n");
+  }
+
+  private static String cells(LayerCosts.Level level) {
+    return String.format(Locale.ROOT, "<td>%.4f</td><td>%+.2f %%</td><td>%.1f %%</td>", level.divergence(),
+        100 * (level.perplexity() - 1), 100 * level.workSaved());
   }
 
   private void curves(StringBuilder html) {
