@@ -21,6 +21,8 @@ public final class TinyModel {
   private static final int IM_START = 259;
   private static final int IM_END = 260;
   private static final int LAYERS = 2;
+  /** Layers of {@link #deepBytes()}. */
+  public static final int DEEP_LAYERS = 5;
   private static final int HEADS = 4;
   private static final int HEADS_KV = 2;
   private static final int FEED_FORWARD = 128;
@@ -37,13 +39,15 @@ public final class TinyModel {
           + "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
   private final int width;
+  private final int layers;
   private final boolean template;
   private final boolean bos;
   private final GgufWriter gguf = new GgufWriter();
   private final Random random;
 
-  private TinyModel(int seed, int width, boolean template, boolean bos) {
+  private TinyModel(int seed, int width, int layers, boolean template, boolean bos) {
     this.width = width;
+    this.layers = layers;
     this.template = template;
     this.bos = bos;
     random = new Random(seed);
@@ -51,17 +55,22 @@ public final class TinyModel {
 
   /** The model that most tests use. */
   public static byte[] bytes() {
-    return new TinyModel(1, 64, true, true).build();
+    return new TinyModel(1, 64, LAYERS, true, true).build();
   }
 
   /** Another model with the same vocabulary. */
   public static byte[] otherBytes() {
-    return new TinyModel(2, 128, true, true).build();
+    return new TinyModel(2, 128, LAYERS, true, true).build();
+  }
+
+  /** A model that can be split in several places. */
+  public static byte[] deepBytes() {
+    return new TinyModel(3, 64, DEEP_LAYERS, true, true).build();
   }
 
   /** A model without a chat template that puts no start token in front of texts. */
   public static byte[] plainBytes() {
-    return new TinyModel(1, 64, false, false).build();
+    return new TinyModel(1, 64, LAYERS, false, false).build();
   }
 
   /** A LoRA adapter for {@link #bytes()}. Strength 0 changes nothing. */
@@ -111,7 +120,7 @@ public final class TinyModel {
     matrix("token_embd.weight", Math.sqrt(width), width, tokens.size());
     norm("output_norm.weight", width);
     head(tokens.size());
-    for (int layer = 0; layer < LAYERS; layer++) {
+    for (int layer = 0; layer < layers; layer++) {
       layer("blk." + layer + ".");
     }
     return gguf.toBytes();
@@ -123,7 +132,7 @@ public final class TinyModel {
         .text("general.license", "apache-2.0")
         .number("llama.context_length", CONTEXT)
         .number("llama.embedding_length", width)
-        .number("llama.block_count", LAYERS)
+        .number("llama.block_count", layers)
         .number("llama.feed_forward_length", FEED_FORWARD)
         .number("llama.attention.head_count", HEADS)
         .number("llama.attention.head_count_kv", HEADS_KV)
