@@ -156,8 +156,8 @@ LLMM_API void llmm_model_close(llmm_model * model);
 
 // JSON: {"architecture","name","description","license","parameters","size_bytes","quantization",
 //  "context_train","embedding","layers","heads","heads_kv","head_dim_k","head_dim_v","vocabulary",
-//  "sliding_window","recurrent","hybrid","encoder","decoder","rope_type","bos","eos","add_bos","add_eos",
-//  "chat_template","fingerprint"}. Unknown or absent values are null.
+//  "sliding_window","recurrent","hybrid","encoder","decoder","rope_type","bos","eos","end_tokens","add_bos",
+//  "add_eos","chat_template","fingerprint"}. Unknown or absent values are null.
 LLMM_API llmm_status llmm_model_info(const llmm_model * model, llmm_buffer ** out);
 
 // Facts of a GGUF file read from its header alone, without loading weights. JSON: {"version","size_bytes",

@@ -59,7 +59,7 @@ TEST(Model, InfoHasExactlyThePromisedKeys) {
     const std::set<std::string> promised = {
         "architecture", "name", "description", "license", "parameters", "size_bytes", "quantization", "context_train",
         "embedding", "layers", "heads", "heads_kv", "head_dim_k", "head_dim_v", "vocabulary", "sliding_window",
-        "recurrent", "hybrid", "encoder", "decoder", "rope_type", "bos", "eos", "add_bos", "add_eos",
+        "recurrent", "hybrid", "encoder", "decoder", "rope_type", "bos", "eos", "end_tokens", "add_bos", "add_eos",
         "chat_template", "fingerprint",
     };
     std::set<std::string> given;
@@ -85,6 +85,9 @@ TEST(Model, InfoTellsTheFile) {
     EXPECT_EQ(tiny_n_vocab(), info["vocabulary"].value);
     EXPECT_EQ(tiny_bos, info["bos"].value);
     EXPECT_EQ(tiny_eos, info["eos"].value);
+    EXPECT_EQ(json::array, info["end_tokens"].kind);
+    EXPECT_TRUE(std::any_of(info["end_tokens"].items.begin(), info["end_tokens"].items.end(),
+                            [](const json & token) { return token.value == tiny_eos; }));
     EXPECT_TRUE(info["add_bos"].flag);
     EXPECT_EQ(json::boolean, info["add_eos"].kind);
     EXPECT_FALSE(info["add_eos"].flag);

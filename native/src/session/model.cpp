@@ -140,6 +140,12 @@ std::string model::info_json() const {
     // The last word of "llama 134M Q4_1" is what the file type is called.
     const size_t space = description.rfind(' ');
     const bool encoder_only = llama_model_has_encoder(llama_) && !llama_model_has_decoder(llama_);
+    json end_tokens = json::array();
+    for (int32_t token = 0; token < n_vocab_; token++) {
+        if (llama_vocab_is_eog(vocab_, token)) {
+            end_tokens.push_back(token);
+        }
+    }
     return json{
         { "architecture", arch },
         { "name", meta(file_, "general.name") },
@@ -164,6 +170,7 @@ std::string model::info_json() const {
         { "rope_type", rope_name(llama_model_rope_type(llama_)) },
         { "bos", token_or_null(llama_vocab_bos(vocab_)) },
         { "eos", token_or_null(llama_vocab_eos(vocab_)) },
+        { "end_tokens", end_tokens },
         { "add_bos", llama_vocab_get_add_bos(vocab_) },
         { "add_eos", llama_vocab_get_add_eos(vocab_) },
         { "chat_template", chat ? json(utf8_repair(chat)) : json() },

@@ -1,8 +1,10 @@
 /** The command line of LLM Mobile. */
 module io.github.llmmobile.cli {
   requires io.github.llmmobile.core;
+  requires io.github.llmmobile.edge;
   requires com.google.gson;
   requires info.picocli;
+  requires jdk.httpserver;
   requires org.bytedeco.javacpp;
   requires org.bytedeco.openblas;
   requires org.jline;

@@ -52,7 +52,11 @@ public enum ErrorCode {
   /** The native library is missing, does not link, or is of another version. */
   NATIVE_LIBRARY(1001),
   /** A layer profile that is broken, of another version or made for another model. */
-  PROFILE_INVALID(1002);
+  PROFILE_INVALID(1002),
+  /** A worker or server cannot be reached or went away, and the work cannot be done here. */
+  REMOTE_UNAVAILABLE(1003),
+  /** A worker or server does not accept this: another model, other layers, other keys, another version. */
+  REMOTE_REFUSED(1004);
 
   private final int number;
 

@@ -1,5 +1,6 @@
 package io.github.llmmobile;
 
+import com.google.gson.JsonArray;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -218,6 +219,20 @@ public final class ModelInfo {
    */
   public OptionalInt eos() {
     return fields.optionalInteger("eos");
+  }
+
+  /**
+   * The tokens that end an answer; {@link #eos()} is one of them.
+   *
+   * @return a fresh array of ids, ascending (never null)
+   */
+  public int[] endTokens() {
+    JsonArray tokens = fields.array("end_tokens");
+    int[] ids = new int[tokens.size()];
+    for (int i = 0; i < ids.length; i++) {
+      ids[i] = tokens.get(i).getAsInt();
+    }
+    return ids;
   }
 
   /**

@@ -37,6 +37,7 @@ class ModelTest {
     assertEquals(OptionalInt.of(16), info.headDimV());
     assertEquals(OptionalInt.of(1), info.bos());
     assertEquals(OptionalInt.of(2), info.eos());
+    assertArrayEquals(new int[] {2, 260}, info.endTokens());
     assertTrue(info.addBos());
     assertFalse(info.addEos());
     assertFalse(info.recurrent());

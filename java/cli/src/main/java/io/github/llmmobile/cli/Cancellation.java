@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 final class Cancellation implements AutoCloseable {
   private final CancellationToken token = new CancellationToken();
   private final Interrupts.Registration registration;
-  private volatile @Nullable LlmSession session;
+  private volatile @Nullable Runnable running;
 
   Cancellation(Interrupts interrupts) {
     registration = interrupts.onInterrupt(this::cancel);
@@ -37,17 +37,22 @@ final class Cancellation implements AutoCloseable {
 
   /** From now on an interrupt also stops whatever call runs on this session. */
   void watch(LlmSession watched) {
-    session = watched;
+    watch(watched::cancel);
+  }
+
+  /** From now on an interrupt also runs this, which stops whatever is under way. */
+  void watch(Runnable stop) {
+    running = stop;
     if (requested()) {
-      watched.cancel();
+      stop.run();
     }
   }
 
   private void cancel() {
     token.cancel();
-    LlmSession running = session;
-    if (running != null) {
-      running.cancel();
+    Runnable stop = running;
+    if (stop != null) {
+      stop.run();
     }
   }
 
@@ -55,6 +60,6 @@ final class Cancellation implements AutoCloseable {
   @Override
   public void close() {
     registration.close();
-    session = null;
+    running = null;
   }
 }

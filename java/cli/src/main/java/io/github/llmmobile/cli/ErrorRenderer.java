@@ -105,6 +105,10 @@ final class ErrorRenderer {
         return "leave out --strict (and \"strict\" in the configuration) to run without it";
       case NATIVE_LIBRARY:
         return "-Dllmm.native.path=FOLDER names the folder of the native library";
+      case REMOTE_UNAVAILABLE:
+        return "is the worker running, and do --tls and --insecure say the same on both sides?";
+      case REMOTE_REFUSED:
+        return "worker and client need the same model file, keys that belong together, and a split that the worker has";
       case STATE_MISMATCH:
         return "load it with the same model and a context at least as large";
       case ADAPTER_INVALID:

@@ -15,6 +15,7 @@ import picocli.CommandLine.Model.UsageMessageSpec;
 final class HelpSections {
   /** Headings of the options that several commands share; a command's own ones come first, under "Options". */
   private static final Map<Class<?>, String> SHARED = Map.of(
+      WorkerArguments.class, "Worker",
       SamplingArguments.class, "Choosing tokens",
       ModelArguments.class, "Model",
       ConfigArguments.class, "Configuration",

@@ -93,6 +93,8 @@ public final class LlmMobileCli {
     commands.put("needle", NeedleCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("compress", CompressCommand::new);
+    commands.put("worker", WorkerCommand::new);
+    commands.put("keys", KeysCommand::new);
     commands.put("models", ModelsCommand::new);
     commands.put("completion", CompletionCommand::new);
     return commands;

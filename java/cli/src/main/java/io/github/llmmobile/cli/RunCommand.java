@@ -4,6 +4,7 @@ import com.google.gson.JsonObject;
 import io.github.llmmobile.ChatMessage;
 import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.GenerationResult;
+import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.StopReason;
 import io.github.llmmobile.TechniqueReport;
@@ -12,6 +13,7 @@ import io.github.llmmobile.cli.explain.PruningExplainer;
 import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.config.TokenPruningConfig;
+import io.github.llmmobile.edge.SplitResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,6 +38,7 @@ import picocli.CommandLine.Parameters;
       "  llm-mobile run --raw --temperature 0 --json \"Once upon a time\"",
       "  llm-mobile run --stats --max-memory-mb 32 --spill-directory /var/tmp/pages @long.txt",
       "  llm-mobile run --pruning-threshold 0.01 --explain-pruning page.html @long.txt",
+      "  llm-mobile run --worker worker.example:7443 --tls keys --codec int8 --stats \"Hi\"",
       "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
     })
 final class RunCommand implements Callable<Integer> {
@@ -61,6 +64,7 @@ final class RunCommand implements Callable<Integer> {
       description = "Write an HTML page that shows which tokens were read, pruned and recalled. Needs token pruning.")
   @Nullable Path explainPruning;
 
+  @Mixin WorkerArguments worker = new WorkerArguments();
   @Mixin SamplingArguments sampling = new SamplingArguments();
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
@@ -80,6 +84,9 @@ final class RunCommand implements Callable<Integer> {
     int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
     GenerationOptions options = sampling.options(maxTokens);
     String text = TextInput.prompt(env, prompt);
+    if (worker.given()) {
+      return split(config, options, text, maxTokens);
+    }
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         OpenSession open = OpenSession.open(env, models, config, 0, cancellation)) {
       stopUnlessPruning(open.session().techniques());
@@ -90,6 +97,30 @@ final class RunCommand implements Callable<Integer> {
       Reports.warnOfTechniques(env, result.techniques());
       report(open, result);
       explain(open, result, config.memoryManager().map(MemoryManagerConfig::evictionEnabled).orElse(false));
+      return exitCode(result.stopReason(), maxTokens).number();
+    }
+  }
+
+  /** The same with the last layers at a worker. */
+  private int split(InferenceConfig config, GenerationOptions options, String text, int maxTokens) {
+    if (explainPruning != null) {
+      throw CliException.usage("--explain-pruning does not go together with --worker", "leave out one of them");
+    }
+    worker.check(env, config, models);
+    try (Cancellation cancellation = new Cancellation(env.interrupts());
+        SplitRun run = SplitRun.open(env, worker, models, cancellation)) {
+      AnswerPrinter printer = new AnswerPrinter(env, !common.json);
+      SplitResult result = run.generate(tokens(run.model(), text), options, printer);
+      printer.end();
+      if (common.json) {
+        JsonObject json = SplitReports.answer(result, run);
+        json.add("model", Reports.model(run.path(), run.model().info()));
+        env.out().println(Json.line(json));
+      }
+      env.flush();
+      if (stats) {
+        env.err().print(SplitReports.table(result, run).render(env.errStyle()));
+      }
       return exitCode(result.stopReason(), maxTokens).number();
     }
   }
@@ -134,22 +165,34 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private Prompt prompt(OpenSession open, String text) {
+    List<ChatMessage> messages = messages(open.model(), text);
+    return messages.isEmpty() ? Prompt.text(text) : Prompt.chat(messages);
+  }
+
+  private int[] tokens(LlmModel model, String text) {
+    List<ChatMessage> messages = messages(model, text);
+    return messages.isEmpty() ? model.tokenize(text, true, false)
+        : model.tokenize(model.renderChat(messages), true, true);
+  }
+
+  /** What goes into the chat template; empty if the prompt is used as it is. */
+  private List<ChatMessage> messages(LlmModel model, String text) {
     if (raw) {
-      return Prompt.text(text);
+      return List.of();
     }
-    if (open.model().info().chatTemplate().isEmpty()) {
+    if (model.info().chatTemplate().isEmpty()) {
       if (system != null) {
         throw CliException.usage("--system needs a chat template, and this model has none",
             "put the instructions into the prompt");
       }
-      return Prompt.text(text);
+      return List.of();
     }
     List<ChatMessage> messages = new ArrayList<>();
     if (system != null) {
       messages.add(ChatMessage.system(system));
     }
     messages.add(ChatMessage.user(text));
-    return Prompt.chat(messages);
+    return messages;
   }
 
   private void report(OpenSession open, GenerationResult result) {

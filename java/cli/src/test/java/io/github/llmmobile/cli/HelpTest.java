@@ -16,7 +16,7 @@ import picocli.CommandLine.Model.OptionSpec;
 
 class HelpTest {
   private static final List<String> COMMANDS =
-      List.of("run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "models", "completion");
+      List.of("run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "worker", "keys", "models", "completion");
 
   @Test
   void rootHelpListsTheCommands() {
@@ -27,7 +27,7 @@ class HelpTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "models", "completion"})
+  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "worker", "keys", "models", "completion"})
   void everyCommandHasExamplesAndExitCodes(String command) {
     TestCli.Outcome outcome = new TestCli().run(command, "--help");
     assertEquals(0, outcome.code());

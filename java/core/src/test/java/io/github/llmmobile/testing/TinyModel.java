@@ -21,7 +21,8 @@ public final class TinyModel {
   private static final int IM_START = 259;
   private static final int IM_END = 260;
   private static final int LAYERS = 2;
-  private static final int DEEP_LAYERS = 5;
+  /** Layers of {@link #deepBytes()}. */
+  public static final int DEEP_LAYERS = 5;
   private static final int HEADS = 4;
   private static final int HEADS_KV = 2;
   private static final int FEED_FORWARD = 128;

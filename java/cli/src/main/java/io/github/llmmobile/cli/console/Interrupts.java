@@ -13,6 +13,13 @@ public interface Interrupts {
   /** Tells that the program's last output is written, so that an exit on a signal need not wait any longer. */
   void finished();
 
+  /**
+   * How long an exit on a signal waits at most until {@link #finished()}.
+   *
+   * @param seconds the time; 10 if nobody says otherwise
+   */
+  default void patience(int seconds) {}
+
   /** One action in force. */
   interface Registration extends AutoCloseable {
     @Override

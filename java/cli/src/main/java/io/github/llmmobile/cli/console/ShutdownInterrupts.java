@@ -14,10 +14,11 @@ import java.util.concurrent.TimeUnit;
  */
 final class ShutdownInterrupts implements Interrupts {
   /** Long enough for one graph node and the last lines of output; a program that hangs must still end. */
-  private static final long GRACE_SECONDS = 10;
+  private static final int GRACE_SECONDS = 10;
 
   private final List<Runnable> actions = new CopyOnWriteArrayList<>();
   private final CountDownLatch finished = new CountDownLatch(1);
+  private volatile int graceSeconds = GRACE_SECONDS;
 
   ShutdownInterrupts() {
     Runtime.getRuntime().addShutdownHook(new Thread(this::stop, "llmm-interrupt"));
@@ -34,13 +35,18 @@ final class ShutdownInterrupts implements Interrupts {
     finished.countDown();
   }
 
+  @Override
+  public void patience(int seconds) {
+    graceSeconds = seconds;
+  }
+
   private void stop() {
     if (finished.getCount() == 0 || actions.isEmpty()) {
       return;
     }
     actions.forEach(Runnable::run);
     try {
-      finished.await(GRACE_SECONDS, TimeUnit.SECONDS);
+      finished.await(graceSeconds, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }

@@ -1,0 +1,69 @@
+package io.github.llmmobile.cli;
+
+import com.google.gson.JsonObject;
+import io.github.llmmobile.cli.console.TextTable;
+import io.github.llmmobile.cli.console.Units;
+import io.github.llmmobile.edge.SplitResult;
+import io.github.llmmobile.edge.SplitStats;
+import java.util.Locale;
+import java.util.stream.Collectors;
+
+/** What is reported of a session that is split with a worker. */
+final class SplitReports {
+  private static final double MEDIAN = 0.5;
+  private static final double TAIL = 0.99;
+
+  private SplitReports() {}
+
+  /** One answer as JSON. Times are microseconds, sizes bytes. */
+  static JsonObject answer(SplitResult result, SplitRun run) {
+    JsonObject json = new JsonObject();
+    json.addProperty("text", result.text());
+    json.add("tokens", Json.array(result.tokens()));
+    json.addProperty("prompt_tokens", result.promptTokens());
+    json.addProperty("reused_tokens", result.reusedTokens());
+    json.addProperty("stop_reason", result.stopReason().jsonName());
+    SplitStats stats = result.stats();
+    JsonObject edge = new JsonObject();
+    edge.addProperty("split", run.session().split());
+    edge.addProperty("codec", run.options().codec().toString());
+    edge.addProperty("split_steps", stats.splitSteps());
+    edge.addProperty("local_steps", stats.localSteps());
+    JsonObject reasons = new JsonObject();
+    run.localReasons().forEach(reasons::addProperty);
+    edge.add("local_reasons", reasons);
+    edge.addProperty("missed_deadlines", stats.missedDeadlines());
+    edge.addProperty("connections", stats.connections());
+    edge.addProperty("losses", stats.losses());
+    edge.addProperty("replayed_rows", stats.replayedRows());
+    edge.addProperty("sent_bytes", stats.sentBytes());
+    edge.addProperty("received_bytes", stats.receivedBytes());
+    edge.addProperty("sent_bytes_per_token", stats.sentBytesPerToken());
+    edge.addProperty("overhead_p50_us", stats.overheadMicros(MEDIAN));
+    edge.addProperty("overhead_p99_us", stats.overheadMicros(TAIL));
+    json.add("edge", edge);
+    json.addProperty("peak_rss_bytes", Reports.peakRssBytes());
+    return json;
+  }
+
+  /** The same as a table for people. */
+  static TextTable table(SplitResult result, SplitRun run) {
+    SplitStats stats = result.stats();
+    String reasons = run.localReasons().entrySet().stream()
+        .map(reason -> reason.getValue() + " " + reason.getKey()).collect(Collectors.joining(", "));
+    return new TextTable("ll")
+        .row("prompt", result.promptTokens() + " tokens")
+        .row("answer", result.tokens().length + " tokens")
+        .row("layers", "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as "
+            + run.options().codec())
+        .row("steps", stats.splitSteps() + " split, " + stats.localSteps() + " local"
+            + (reasons.isEmpty() ? "" : " (" + reasons + ")"))
+        .row("bytes", String.format(Locale.ROOT, "%s sent, %s received, %.0f B sent per token",
+            Units.bytes(stats.sentBytes()), Units.bytes(stats.receivedBytes()), stats.sentBytesPerToken()))
+        .row("overhead", String.format(Locale.ROOT, "%.2f ms per split token, %.2f ms at the 99th percentile",
+            stats.overheadMicros(MEDIAN) / 1e3, stats.overheadMicros(TAIL) / 1e3))
+        .row("network", stats.connections() + " connections, " + stats.losses() + " lost, "
+            + stats.missedDeadlines() + " deadlines missed, " + stats.replayedRows() + " rows replayed")
+        .row("memory", "process at its peak " + Units.bytes(Reports.peakRssBytes()));
+  }
+}

@@ -1,0 +1,103 @@
+package io.github.llmmobile.cli;
+
+import io.github.llmmobile.cli.console.CliEnvironment;
+import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.edge.RowCodec;
+import io.github.llmmobile.edge.SplitOptions;
+import io.github.llmmobile.edge.WorkerAddress;
+import io.github.llmmobile.edge.keys.KeyFolder;
+import java.nio.file.Path;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** The worker that evaluates the last layers. */
+final class WorkerArguments {
+  /** Whether this device goes on by itself. */
+  enum Fallback {
+    ON, OFF;
+
+    /** As it is typed. */
+    @Override
+    public String toString() {
+      return name().toLowerCase(Locale.ROOT);
+    }
+  }
+
+  @Option(names = "--worker", paramLabel = "HOST:PORT",
+      description = "Have the last layers evaluated by an llm-mobile worker there.")
+  @Nullable String worker;
+
+  @Option(names = "--split", paramLabel = "K|auto", defaultValue = "auto",
+      description = "Layers 0 to K-1 stay here; auto (default): as few as the worker allows.")
+  String split = "auto";
+
+  @Option(names = "--tls", paramLabel = "DIR",
+      description = "Keys and certificates, as llm-mobile keys makes them.")
+  @Nullable Path tls;
+
+  @Option(names = "--insecure",
+      description = "Without TLS, on this machine only. What is sent is encrypted all the same.")
+  boolean insecure;
+
+  @Option(names = "--codec", paramLabel = "f32|f16|int8|int4", defaultValue = "f16",
+      description = "How hidden states travel, default f16. int8 takes half of f16's bytes, int4 a third.")
+  String codec = "f16";
+
+  @Option(names = "--local-fallback", paramLabel = "on|off", defaultValue = "on",
+      description = "on (default) goes on here when the worker is lost; off loads only the first layers.")
+  Fallback localFallback = Fallback.ON;
+
+  boolean given() {
+    if (worker == null && (tls != null || insecure)) {
+      throw CliException.usage("--tls and --insecure need --worker", "name the worker with --worker HOST:PORT");
+    }
+    return worker != null;
+  }
+
+  /** Refuses and warns of what does not go together with a worker. */
+  void check(CliEnvironment env, InferenceConfig config, ModelArguments models) {
+    if ((tls == null) == !insecure) {
+      throw CliException.usage("--worker needs either --tls DIR or --insecure",
+          "llm-mobile keys DIR makes keys; --insecure is for workers on this machine");
+    }
+    if (!models.lora.isEmpty()) {
+      throw CliException.usage("--lora does not go together with --worker, which has no adapters", "leave out one of them");
+    }
+    if (models.batch != null || models.flashAttention != ModelArguments.Attention.AUTO) {
+      throw CliException.usage("--batch and --flash-attention do not go together with --worker", "leave them out");
+    }
+    if (config.memoryManager().isPresent() || config.tokenPruning().isPresent()
+        || config.layerCompression().isPresent()) {
+      Reports.warn(env, "memory manager, token pruning and layer compression do not act in a split session");
+    }
+    if (insecure) {
+      Reports.warn(env, "--insecure: no TLS, and nothing tells whether it is the right worker that answers");
+    }
+  }
+
+  WorkerAddress address() {
+    String hostPort = String.valueOf(worker);
+    return tls == null ? WorkerAddress.insecure(hostPort) : WorkerAddress.of(hostPort, KeyFolder.open(tls));
+  }
+
+  boolean fallsBack() {
+    return localFallback == Fallback.ON;
+  }
+
+  SplitOptions options(ModelArguments models) {
+    return SplitOptions.builder().split(layers()).codec(RowCodec.of(codec)).localFallback(fallsBack())
+        .contextTokens(models.context == null ? 0 : models.context)
+        .threads(models.threads).batchThreads(models.batchThreads).build();
+  }
+
+  private int layers() {
+    if (split.equals("auto")) {
+      return 0;
+    }
+    if (!split.matches("[1-9][0-9]{0,4}")) {
+      throw CliException.usage("--split " + split + ": neither auto nor a number of layers", "such as --split 15");
+    }
+    return Integer.parseInt(split);
+  }
+}

@@ -1,0 +1,193 @@
+package io.github.llmmobile.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import io.github.llmmobile.cli.console.Interrupts;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Commands that work together: keys, worker, run --worker. */
+@Timeout(120)
+class WorkerCommandTest {
+  @TempDir Path folder;
+
+  /** Ctrl-C by hand. */
+  private static final class ByHand implements Interrupts {
+    private final List<Runnable> actions = new CopyOnWriteArrayList<>();
+
+    @Override
+    public Registration onInterrupt(Runnable action) {
+      actions.add(action);
+      return () -> actions.remove(action);
+    }
+
+    @Override
+    public void finished() {}
+
+    void interrupt() {
+      actions.forEach(Runnable::run);
+    }
+  }
+
+  /** A worker command that runs on a thread of its own. */
+  private final class RunningWorker implements AutoCloseable {
+    private final ByHand interrupts = new ByHand();
+    private final Path portFile = folder.resolve("port");
+    private final CompletableFuture<TestCli.Outcome> outcome;
+    final int port;
+
+    RunningWorker(Path model, String... more) throws IOException {
+      String[] args = new String[more.length + 11];
+      System.arraycopy(new String[] {"worker", "--model", model.toString(), "--layers", "1:", "--listen", "127.0.0.1:0",
+          "--port-file", portFile.toString(), "--threads", "1"}, 0, args, 0, 11);
+      System.arraycopy(more, 0, args, 11, more.length);
+      outcome = CompletableFuture.supplyAsync(() -> new TestCli().interrupts(interrupts).run(args));
+      while (!Files.exists(portFile) && !outcome.isDone()) {
+        LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(1));
+      }
+      assertTrue(Files.exists(portFile), () -> outcome.join().err());
+      port = Integer.parseInt(Files.readString(portFile).strip());
+    }
+
+    TestCli.Outcome stop() throws InterruptedException, ExecutionException, TimeoutException {
+      interrupts.interrupt();
+      return outcome.get(60, TimeUnit.SECONDS);
+    }
+
+    @Override
+    public void close() throws IOException {
+      interrupts.interrupt();
+      outcome.join();
+      Files.deleteIfExists(portFile);
+    }
+  }
+
+  private static JsonArray tokens(TestCli.Outcome outcome) {
+    assertEquals(0, outcome.code(), outcome.err());
+    return json(outcome).getAsJsonArray("tokens");
+  }
+
+  private static JsonObject json(TestCli.Outcome outcome) {
+    return JsonParser.parseString(outcome.out()).getAsJsonObject();
+  }
+
+  private static TestCli.Outcome run(Path model, String... more) {
+    String[] args = new String[more.length + 11];
+    System.arraycopy(new String[] {"run", "--model", model.toString(), "--threads", "1", "--temperature", "0", "-n",
+        "20", "--json", "hello world"}, 0, args, 0, 11);
+    System.arraycopy(more, 0, args, 11, more.length);
+    return new TestCli().run(args);
+  }
+
+  @Test
+  void aWorkerGivesTheAnswerOfTheWholeModel() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    JsonArray expected = tokens(run(model));
+    try (RunningWorker worker = new RunningWorker(model, "--insecure", "--json")) {
+      String address = "127.0.0.1:" + worker.port;
+      for (List<String> options : List.of(
+          List.of("--codec", "f32"), List.of("--codec", "f32", "--split", "1"),
+          List.of("--codec", "f32", "--local-fallback", "off"))) {
+        String[] args = new String[options.size() + 4];
+        System.arraycopy(new String[] {"--worker", address, "--insecure", "--stats"}, 0, args, 0, 4);
+        System.arraycopy(options.toArray(), 0, args, 4, options.size());
+        TestCli.Outcome outcome = run(model, args);
+        assertEquals(expected, tokens(outcome), outcome.err());
+        JsonObject edge = json(outcome).getAsJsonObject("edge");
+        assertEquals(0, edge.get("local_steps").getAsInt());
+        assertTrue(edge.get("sent_bytes_per_token").getAsDouble() > 256);
+        assertTrue(outcome.err().contains("split, 0 local"), outcome.err());
+        assertTrue(outcome.err().contains("warning:"), outcome.err());
+      }
+      TestCli.Outcome stopped = worker.stop();
+      assertEquals(0, stopped.code(), stopped.err());
+      assertEquals(worker.port, JsonParser.parseString(stopped.out()).getAsJsonObject().get("port").getAsInt());
+      // Nobody is there any more: this device goes on by itself, and does not without leave.
+      TestCli.Outcome alone = run(model, "--worker", address, "--insecure", "--codec", "f32");
+      assertEquals(expected, tokens(alone), alone.err());
+      assertEquals(0, json(alone).getAsJsonObject("edge").get("split_steps").getAsInt());
+      TestCli.Outcome failed = run(model, "--worker", address, "--insecure", "--split", "1", "--local-fallback", "off");
+      assertEquals(ExitCode.RUNTIME.number(), failed.code());
+      assertTrue(failed.err().contains("hint: is the worker running"), failed.err());
+    }
+  }
+
+  @Test
+  void keysAreWhatTlsNeeds() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    String keys = folder.resolve("keys").toString();
+    TestCli.Outcome made = new TestCli().run("keys", keys, "--host", "worker.example");
+    assertEquals(0, made.code(), made.err());
+    assertTrue(made.out().contains(keys));
+    assertEquals(ExitCode.RUNTIME.number(), new TestCli().run("keys", keys).code());
+    try (RunningWorker worker = new RunningWorker(model, "--tls", keys, "--metrics", ":0", "--json")) {
+      TestCli.Outcome outcome =
+          run(model, "--worker", "localhost:" + worker.port, "--tls", keys, "--codec", "f32", "--local-fallback", "off");
+      assertEquals(tokens(run(model)), tokens(outcome));
+      assertFalse(outcome.err().contains("warning"), outcome.err());
+    }
+  }
+
+  @Test
+  void countersAreServed() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    try (java.net.ServerSocket free = new java.net.ServerSocket(0)) {
+      int port = free.getLocalPort();
+      free.close();
+      try (RunningWorker worker = new RunningWorker(model, "--insecure", "--metrics", ":" + port)) {
+        run(model, "--worker", "localhost:" + worker.port, "--insecure");
+        String text = HttpClient.newHttpClient().send(
+            HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/metrics"))
+                .timeout(Duration.ofSeconds(30)).build(),
+            HttpResponse.BodyHandlers.ofString()).body();
+        assertTrue(text.contains("llmm_worker_sessions_opened_total 1\n"), text);
+        assertFalse(text.contains("llmm_worker_steps_total 0\n"), text);
+      }
+    }
+  }
+
+  private static void usage(String expected, String... args) {
+    TestCli.Outcome outcome = new TestCli().run(args);
+    assertEquals(ExitCode.USAGE.number(), outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains(expected), outcome.err());
+  }
+
+  @Test
+  void wrongOptionsAreNamed() throws IOException {
+    String model = TinyModelFile.in(folder).toString();
+    usage("--tls DIR or --insecure", "run", "--model", model, "--worker", "localhost:1", "x");
+    usage("--worker", "run", "--model", model, "--insecure", "x");
+    usage("--split", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--split", "half", "x");
+    usage("codec", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--codec", "int3", "x");
+    usage("HOST:PORT", "run", "--model", model, "--worker", "localhost", "--insecure", "x");
+    usage("--flash-attention", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--batch", "3", "x");
+    usage("--layers", "worker", "--model", model, "--listen", "localhost:0", "--insecure");
+    usage("--tls DIR or --insecure", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:2");
+    usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "0:1", "--insecure");
+    usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:9", "--insecure");
+    usage("loopback", "worker", "--model", model, "--listen", "0.0.0.0:0", "--layers", "1:", "--insecure");
+    usage("--drain-seconds", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--drain-seconds", "-1");
+  }
+}

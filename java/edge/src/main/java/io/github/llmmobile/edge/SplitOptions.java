@@ -1,0 +1,335 @@
+package io.github.llmmobile.edge;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** How a split session is set up. Immutable. */
+public final class SplitOptions {
+  private final int split;
+  private final RowCodec codec;
+  private final boolean localFallback;
+  private final boolean exactReplay;
+  private final int contextTokens;
+  private final int threads;
+  private final int batchThreads;
+  private final @Nullable Duration stepDeadline;
+  private final Duration connectTimeout;
+  private final Duration remoteWait;
+  private final SplitGate gate;
+
+  private SplitOptions(Builder b) {
+    split = b.split;
+    codec = b.codec;
+    localFallback = b.localFallback;
+    exactReplay = b.exactReplay;
+    contextTokens = b.contextTokens;
+    threads = b.threads;
+    batchThreads = b.batchThreads;
+    stepDeadline = b.stepDeadline;
+    connectTimeout = b.connectTimeout;
+    remoteWait = b.remoteWait;
+    gate = b.gate;
+  }
+
+  /**
+   * Starts from the defaults.
+   *
+   * @return a builder (never null)
+   */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /**
+   * Starts from these options.
+   *
+   * @return a builder with the same values (never null)
+   */
+  public Builder toBuilder() {
+    Builder b = new Builder();
+    b.split = split;
+    b.codec = codec;
+    b.localFallback = localFallback;
+    b.exactReplay = exactReplay;
+    b.contextTokens = contextTokens;
+    b.threads = threads;
+    b.batchThreads = batchThreads;
+    b.stepDeadline = stepDeadline;
+    b.connectTimeout = connectTimeout;
+    b.remoteWait = remoteWait;
+    b.gate = gate;
+    return b;
+  }
+
+  /**
+   * Layers that this device evaluates itself. Default: 0, as few as the worker allows.
+   *
+   * @return the first layer of the worker's part, or 0
+   */
+  public int split() {
+    return split;
+  }
+
+  /**
+   * How hidden states travel. Default: {@link RowCodec#F16}.
+   *
+   * @return the codec (never null)
+   */
+  public RowCodec codec() {
+    return codec;
+  }
+
+  /**
+   * Whether this device goes on by itself when the worker does not answer in time. It then has all layers of the model, and
+   * keys and values of the worker's layers as well while it needs them. Default: true.
+   *
+   * @return true to go on
+   */
+  public boolean localFallback() {
+    return localFallback;
+  }
+
+  /**
+   * Whether whoever takes over evaluates rows in the batches in which they were evaluated before, so that the answer is the
+   * same whatever fails. False joins them, which is faster where many are missing, and may end in another word. Default:
+   * true.
+   *
+   * @return true for the same answer
+   */
+  public boolean exactReplay() {
+    return exactReplay;
+  }
+
+  /**
+   * Tokens that the session can hold. Default: 0, which is the smallest of 4096, what the model was trained for and what
+   * the worker takes.
+   *
+   * @return at least 0
+   */
+  public int contextTokens() {
+    return contextTokens;
+  }
+
+  /**
+   * Threads for decoding on this device. Default: 0, one per physical core.
+   *
+   * @return at least 0
+   */
+  public int threads() {
+    return threads;
+  }
+
+  /**
+   * Threads for reading prompts on this device. Default: 0, as {@link #threads()}.
+   *
+   * @return at least 0
+   */
+  public int batchThreads() {
+    return batchThreads;
+  }
+
+  /**
+   * How long the worker may take for a token before it is made here. Default: three times the 95th percentile of the last
+   * steps, between 250 ms and 3 s; steps of many rows get more.
+   *
+   * @return the time, if it is fixed (never null)
+   */
+  public Optional<Duration> stepDeadline() {
+    return Optional.ofNullable(stepDeadline);
+  }
+
+  /**
+   * How long connecting and opening a session may take. Default: 3 seconds.
+   *
+   * @return the time (never null)
+   */
+  public Duration connectTimeout() {
+    return connectTimeout;
+  }
+
+  /**
+   * Without local fallback, how long a step waits for a worker to come back. Default: 10 seconds.
+   *
+   * @return the time (never null)
+   */
+  public Duration remoteWait() {
+    return remoteWait;
+  }
+
+  /**
+   * Decides before each step. Default: the worker is always used.
+   *
+   * @return the gate (never null)
+   */
+  public SplitGate gate() {
+    return gate;
+  }
+
+  /** Collects {@link SplitOptions}. Not for use by several threads at once. */
+  public static final class Builder {
+    private int split;
+    private RowCodec codec = RowCodec.F16;
+    private boolean localFallback = true;
+    private boolean exactReplay = true;
+    private int contextTokens;
+    private int threads;
+    private int batchThreads;
+    private @Nullable Duration stepDeadline;
+    private Duration connectTimeout = Duration.ofSeconds(3);
+    private Duration remoteWait = Duration.ofSeconds(10);
+    private SplitGate gate = (rows, bytes) -> Optional.empty();
+
+    private Builder() {}
+
+    /**
+     * Sets {@link SplitOptions#split()}.
+     *
+     * @param split at least 0
+     * @return this
+     */
+    public Builder split(int split) {
+      this.split = split;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#codec()}.
+     *
+     * @param codec the codec (required)
+     * @return this
+     */
+    public Builder codec(RowCodec codec) {
+      this.codec = Objects.requireNonNull(codec, "codec");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#localFallback()}.
+     *
+     * @param localFallback false to wait for the worker, and fail without
+     * @return this
+     */
+    public Builder localFallback(boolean localFallback) {
+      this.localFallback = localFallback;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#exactReplay()}.
+     *
+     * @param exactReplay false for speed
+     * @return this
+     */
+    public Builder exactReplay(boolean exactReplay) {
+      this.exactReplay = exactReplay;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#contextTokens()}.
+     *
+     * @param contextTokens at least 0
+     * @return this
+     */
+    public Builder contextTokens(int contextTokens) {
+      this.contextTokens = contextTokens;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#threads()}.
+     *
+     * @param threads from 0 to 512
+     * @return this
+     */
+    public Builder threads(int threads) {
+      this.threads = threads;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#batchThreads()}.
+     *
+     * @param batchThreads from 0 to 512
+     * @return this
+     */
+    public Builder batchThreads(int batchThreads) {
+      this.batchThreads = batchThreads;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#stepDeadline()}.
+     *
+     * @param stepDeadline more than nothing (required)
+     * @return this
+     */
+    public Builder stepDeadline(Duration stepDeadline) {
+      this.stepDeadline = Objects.requireNonNull(stepDeadline, "stepDeadline");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#connectTimeout()}.
+     *
+     * @param connectTimeout more than nothing (required)
+     * @return this
+     */
+    public Builder connectTimeout(Duration connectTimeout) {
+      this.connectTimeout = Objects.requireNonNull(connectTimeout, "connectTimeout");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#remoteWait()}.
+     *
+     * @param remoteWait 0 or more (required)
+     * @return this
+     */
+    public Builder remoteWait(Duration remoteWait) {
+      this.remoteWait = Objects.requireNonNull(remoteWait, "remoteWait");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#gate()}.
+     *
+     * @param gate the gate (required)
+     * @return this
+     */
+    public Builder gate(SplitGate gate) {
+      this.gate = Objects.requireNonNull(gate, "gate");
+      return this;
+    }
+
+    /**
+     * Checks and builds.
+     *
+     * @return the options (never null)
+     * @throws LlmException RANGE if a value is outside its range
+     */
+    public SplitOptions build() {
+      check("split", split, 0, 100_000);
+      check("contextTokens", contextTokens, 0, 1 << 27);
+      check("threads", threads, 0, 512);
+      check("batchThreads", batchThreads, 0, 512);
+      check("connectTimeout in ms", connectTimeout.toMillis(), 1, Integer.MAX_VALUE);
+      check("remoteWait in ms", remoteWait.toMillis(), 0, Integer.MAX_VALUE);
+      if (stepDeadline != null) {
+        check("stepDeadline in ms", stepDeadline.toMillis(), 1, Integer.MAX_VALUE);
+      }
+      return new SplitOptions(this);
+    }
+
+    private static void check(String name, long value, long least, long most) {
+      if (value < least || value > most) {
+        throw new LlmException(
+            ErrorCode.RANGE, name + ": must be from " + least + " to " + most + ", but is " + value);
+      }
+    }
+  }
+}

@@ -1,0 +1,461 @@
+package io.github.llmmobile.edge;
+
+import io.github.llmmobile.ContextFullException;
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.LayerRange;
+import io.github.llmmobile.LlmCancelledException;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.ModelInfo;
+import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.StopReason;
+import io.github.llmmobile.TokenLogprob;
+import io.github.llmmobile.edge.wire.ProtocolException;
+import io.github.llmmobile.edge.wire.Rows;
+import java.nio.FloatBuffer;
+import java.security.SecureRandom;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A conversation whose first layers are evaluated here and whose last layers are evaluated by a worker. A token is chosen
+ * here, once, from the candidates that come back; when they do not come in time, the same rows go through the last layers
+ * here, in the same batches, and the same candidates come of it. So no token is lost or said twice whatever happens to the
+ * network, and with {@link SplitOptions#exactReplay()} the answer is the one that there would have been without.
+ *
+ * <p>One call at a time, from any thread. {@link #cancel()}, {@link #stats()}, {@link #trouble()} and {@link #close()} may come at any time.
+ * The session does not own the model, which must stay open.
+ */
+public final class SplitSession implements AutoCloseable {
+  /** The id of an entry without a token: text that was held back and comes out at the end. */
+  public static final int NO_TOKEN = -1;
+
+  /** Rows that are evaluated at once at most. */
+  static final int MAX_BATCH = 512;
+
+  private static final int DEFAULT_CONTEXT = 4096;
+  private static final int MAX_TOP_K = 256;
+
+  private final LlmModel model;
+  private final ModelInfo info;
+  private final SplitOptions options;
+  private final int split;
+  private final int contextTokens;
+  private final LlmSession lower;
+  private final @Nullable LlmSession upper;
+  private final RowHistory history;
+  private final WorkerLink link;
+  private final WorkerAddress address;
+  private final SplitStats.Recorder stats = new SplitStats.Recorder();
+  private final Set<Integer> endTokens = new HashSet<>();
+  private final FloatBuffer hidden;
+  private final FloatBuffer replayed;
+  private int[] tokens = new int[0];
+  private int upperPosition;
+  /** What the lower layers took in the running step. */
+  private long lowerNanos;
+  private volatile CompletableFuture<Void> cancel = new CompletableFuture<>();
+
+  private SplitSession(LlmModel model, WorkerAddress address, SplitOptions options, int split, int contextTokens) {
+    this.model = model;
+    this.address = address;
+    this.options = options;
+    this.split = split;
+    this.contextTokens = contextTokens;
+    info = model.info();
+    for (int token : info.endTokens()) {
+      endTokens.add(token);
+    }
+    hidden = Rows.allocate(MAX_BATCH, info.embedding());
+    replayed = Rows.allocate(MAX_BATCH, info.embedding());
+    history = new RowHistory(options.codec(), info.embedding());
+    lower = model.newSession(part(LayerRange.of(0, split)));
+    LlmSession rest = null;
+    try {
+      // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
+      rest = options.localFallback() ? model.newSession(part(LayerRange.of(split, 0))) : null;
+      link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
+          info.layers(), contextTokens, options.codec()), history, options, stats);
+    } catch (RuntimeException e) {
+      lower.close();
+      if (rest != null) {
+        rest.close();
+      }
+      throw e;
+    }
+    upper = rest;
+  }
+
+  private SessionOptions part(LayerRange layers) {
+    return SessionOptions.builder().contextTokens(contextTokens).batchTokens(MAX_BATCH)
+        .threads(options.threads()).batchThreads(options.batchThreads()).layers(layers).build();
+  }
+
+  /**
+   * Opens a session and connects it to a worker. With {@link SplitOptions#localFallback()} a worker that cannot be reached
+   * is no failure: the session begins without it and goes on trying.
+   *
+   * @param model the model; without local fallback it may have been loaded with the layers before the split alone
+   *     (required)
+   * @param address the worker (required)
+   * @param options how (required)
+   * @return the session; the caller closes it (never null)
+   * @throws LlmException REMOTE_REFUSED if the worker has another model, other layers, other keys, speaks another version
+   *     or does not take sessions of that length; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
+   *     RANGE if the split is not within the model; IO if keys cannot be read; what opening sessions throws
+   */
+  public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
+    Objects.requireNonNull(options, "options");
+    ModelInfo info = model.info();
+    WorkerInfo worker = null;
+    ProtocolException absence = null;
+    try (WorkerChannel channel = new WorkerChannel(address)) {
+      worker = channel.describe(options.connectTimeout().toMillis());
+    } catch (ProtocolException e) {
+      if (!e.passes() || !options.localFallback()) {
+        throw Failures.of(address, e);
+      }
+      absence = e;
+    }
+    int split = options.split() > 0 ? options.split() : worker == null ? info.layers() / 2 : worker.layerBegin();
+    if (split < 1 || split >= info.layers()) {
+      throw new LlmException(ErrorCode.RANGE,
+          "split: must be from 1 to " + (info.layers() - 1) + ", but is " + split);
+    }
+    if (worker != null) {
+      worker.check(info.fingerprint(), info.embedding(), info.layers(), split, options.codec());
+    }
+    SplitSession session = new SplitSession(model, address, options, split, context(info, worker, options));
+    try {
+      if (absence != null) {
+        session.link.connectLater(absence);
+      } else {
+        session.connect();
+      }
+      return session;
+    } catch (RuntimeException e) {
+      session.close();
+      throw e;
+    }
+  }
+
+  private static int context(ModelInfo info, @Nullable WorkerInfo worker, SplitOptions options) {
+    int most = worker == null ? Integer.MAX_VALUE : worker.maxPositions();
+    if (options.contextTokens() > most) {
+      throw new LlmException(ErrorCode.REMOTE_REFUSED,
+          "the worker's sessions hold up to " + most + " tokens, not " + options.contextTokens());
+    }
+    int trained = info.contextTrain() > 0 ? info.contextTrain() : DEFAULT_CONTEXT;
+    return options.contextTokens() > 0 ? options.contextTokens()
+        : Math.min(most, Math.min(DEFAULT_CONTEXT, trained));
+  }
+
+  private void connect() {
+    try {
+      link.connect();
+    } catch (ProtocolException e) {
+      if (!e.passes() || upper == null) {
+        throw Failures.of(address, e);
+      }
+    } catch (InterruptedException e) {
+      throw interrupted();
+    }
+  }
+
+  /**
+   * The first layer of the worker's part.
+   *
+   * @return from 1
+   */
+  public int split() {
+    return split;
+  }
+
+  /**
+   * Tokens that the session can hold.
+   *
+   * @return their number
+   */
+  public int contextTokens() {
+    return contextTokens;
+  }
+
+  /**
+   * Why there is no worker at the moment.
+   *
+   * @return a text for people; empty while there is one (never null)
+   */
+  public Optional<String> trouble() {
+    ProtocolException failure = link.lastFailure();
+    return failure == null ? Optional.empty() : Optional.of("worker " + address + ": " + failure.getMessage());
+  }
+
+  /**
+   * Counters since the session began.
+   *
+   * @return the counters (never null)
+   */
+  public SplitStats stats() {
+    return stats.stats();
+  }
+
+  /**
+   * Generates an answer. The prompt replaces the history: what both begin with is not evaluated again.
+   *
+   * @param prompt tokens of the whole history that the answer continues, at least one (required)
+   * @param generation how; of the sampling options temperature, top-k, top-p, min-p and the seed (required)
+   * @param listener hears tokens and steps (required)
+   * @return the answer; after {@link #cancel()} as far as it came (never null)
+   * @throws ContextFullException if the prompt does not fit; nothing has changed
+   * @throws LlmException NOT_AVAILABLE if the options ask for what candidates alone do not suffice for, INVALID_ARGUMENT if
+   *     the prompt has no tokens, RANGE: nothing has changed. REMOTE_UNAVAILABLE or REMOTE_REFUSED if the worker is gone
+   *     and there is no local fallback: the session stands where it got to
+   */
+  public SplitResult generate(int[] prompt, GenerationOptions generation, SplitListener listener) {
+    CandidateSampler sampler =
+        new CandidateSampler(generation, Math.min(MAX_TOP_K, info.vocabulary()));
+    if (prompt.length == 0) {
+      throw new LlmException(ErrorCode.INVALID_ARGUMENT, "prompt: has no tokens");
+    }
+    if (prompt.length > contextTokens) {
+      throw new ContextFullException(
+          "a prompt of " + prompt.length + " tokens does not fit a context of " + contextTokens);
+    }
+    CompletableFuture<Void> stop = new CompletableFuture<>();
+    cancel = stop;
+    int reused = commonPrefix(prompt);
+    StreamingText text = new StreamingText(model, prompt);
+    StringBuilder all = new StringBuilder();
+    int[] made = new int[16];
+    int count = 0;
+    StopReason reason = null;
+    try {
+      rewind(reused);
+      Candidates candidates = step(Arrays.copyOfRange(prompt, reused, prompt.length), sampler.count(), listener);
+      while (reason == null) {
+        int token = sampler.pick(candidates);
+        if (endTokens.contains(token)) {
+          reason = StopReason.END;
+        } else if (generation.maxTokens() >= 0 && count == generation.maxTokens()) {
+          reason = StopReason.MAX_TOKENS;
+        } else {
+          made = count == made.length ? Arrays.copyOf(made, 2 * count) : made;
+          made[count++] = token;
+          String piece = text.add(token);
+          all.append(piece);
+          listener.onToken(token, piece);
+          if (count == generation.maxTokens()) {
+            reason = StopReason.MAX_TOKENS;
+          } else if (tokens.length == contextTokens) {
+            reason = StopReason.CONTEXT_FULL;
+          } else {
+            candidates = step(new int[] {token}, sampler.count(), listener);
+          }
+        }
+      }
+    } catch (LlmCancelledException e) {
+      reason = StopReason.CANCELLED;
+    }
+    String rest = text.end();
+    if (!rest.isEmpty()) {
+      all.append(rest);
+      listener.onToken(NO_TOKEN, rest);
+    }
+    return new SplitResult(
+        all.toString(), Arrays.copyOf(made, count), prompt.length, reused, reason, stats.stats());
+  }
+
+  /** At least one token of a prompt is evaluated, since candidates come of it. */
+  private int commonPrefix(int[] prompt) {
+    int most = Math.min(tokens.length, prompt.length - 1);
+    int same = 0;
+    while (same < most && tokens[same] == prompt[same]) {
+      same++;
+    }
+    return same;
+  }
+
+  private void rewind(int size) {
+    if (size == tokens.length) {
+      return;
+    }
+    try {
+      link.rewind(size);
+    } catch (InterruptedException e) {
+      throw interrupted();
+    }
+    lower.rewind(size);
+    if (upper != null && upperPosition > size) {
+      upper.rewind(size);
+      upperPosition = size;
+    }
+    tokens = Arrays.copyOf(tokens, size);
+  }
+
+  /** Evaluates tokens and gives the candidates for the next one. */
+  private Candidates step(int[] added, int topK, SplitListener listener) {
+    long begin = System.nanoTime();
+    lowerNanos = 0;
+    try {
+      for (int at = 0; at < added.length; at += MAX_BATCH) {
+        stopIfCancelled();
+        lowerBatch(Arrays.copyOfRange(added, at, Math.min(at + MAX_BATCH, added.length)));
+        if (at + MAX_BATCH < added.length && !gate().isPresent()) {
+          link.sendAhead();
+        }
+      }
+      return finish(added.length, topK, listener, begin);
+    } catch (InterruptedException e) {
+      throw interrupted();
+    }
+  }
+
+  private void lowerBatch(int[] batch) {
+    FloatBuffer out = Rows.some(hidden, 0, batch.length, info.embedding());
+    long begin = System.nanoTime();
+    lower.evalHidden(batch, null, out);
+    lowerNanos += System.nanoTime() - begin;
+    try {
+      history.append(out);
+    } catch (RuntimeException e) {
+      lower.rewind(tokens.length);
+      throw e;
+    }
+    int size = tokens.length;
+    tokens = Arrays.copyOf(tokens, size + batch.length);
+    System.arraycopy(batch, 0, tokens, size, batch.length);
+  }
+
+  private Candidates finish(int rows, int topK, SplitListener listener, long begin) throws InterruptedException {
+    Optional<String> refusal = gate();
+    String reason = refusal.map(why -> "gate: " + why).orElse("");
+    long waitUntil = System.nanoTime() + options.remoteWait().toNanos();
+    while (!refusal.isPresent()) {
+      int sentRows = link.gap();
+      WorkerLink.Outcome outcome = link.step(topK, cancel);
+      stopIfCancelled();
+      Candidates candidates = outcome.answer == null ? null : parse(outcome.answer, topK);
+      if (outcome.answer != null && candidates != null) {
+        report(listener, new SplitEvent(SplitEvent.Where.SPLIT, "", tokens.length, Math.max(rows, sentRows),
+            outcome.answer, micros(lowerNanos), micros(System.nanoTime() - begin - lowerNanos)));
+        return candidates;
+      }
+      reason = outcome.answer == null ? outcome.reason : "answer";
+      if (upper != null) {
+        break;
+      }
+      awaitWorker(waitUntil);
+    }
+    if (upper == null) {
+      throw new LlmException(ErrorCode.REMOTE_UNAVAILABLE,
+          "the worker may not be used (" + reason + "), and there is no local fallback");
+    }
+    Candidates candidates = upperHere(upper, topK);
+    report(listener, new SplitEvent(SplitEvent.Where.LOCAL, reason, tokens.length, rows,
+        new WorkerStream.Answer(new byte[0], 0, 0, 0, 0, 0), micros(lowerNanos),
+        micros(System.nanoTime() - begin - lowerNanos)));
+    return candidates;
+  }
+
+  /** The candidates of an answer; a worker that sends something else is not asked again. */
+  private @Nullable Candidates parse(WorkerStream.Answer answer, int topK) {
+    try {
+      return Candidates.parse(answer.candidates, topK, info.vocabulary());
+    } catch (LlmException e) {
+      link.distrust(String.valueOf(e.getMessage()));
+      return null;
+    }
+  }
+
+  private Optional<String> gate() {
+    int rows = link.gap();
+    return options.gate().refusal(rows, (long) rows * options.codec().recordBytes(info.embedding()));
+  }
+
+  private void report(SplitListener listener, SplitEvent event) {
+    stats.step(event);
+    listener.onStep(event);
+  }
+
+  private static long micros(long nanos) {
+    return TimeUnit.NANOSECONDS.toMicros(nanos);
+  }
+
+  /** Without local fallback there is nothing to do but to wait. */
+  private void awaitWorker(long until) throws InterruptedException {
+    stopIfCancelled();
+    long left = until - System.nanoTime();
+    if (left > 0 && link.awaitStream(left)) {
+      return;
+    }
+    ProtocolException failure = link.lastFailure();
+    throw failure != null ? Failures.of(address, failure)
+        : new LlmException(ErrorCode.REMOTE_UNAVAILABLE, "worker " + address + " does not answer");
+  }
+
+  /** The last layers on this device, over all rows that they have not seen here yet. */
+  private Candidates upperHere(LlmSession rest, int topK) {
+    while (upperPosition < history.size()) {
+      RowHistory.Piece piece = history.piece(upperPosition, MAX_BATCH, !options.exactReplay());
+      options.codec().decode(piece.records, info.embedding(), replayed);
+      int at = 0;
+      for (int size : piece.sizes) {
+        stopIfCancelled();
+        rest.evalHidden(new int[size], Rows.some(replayed, at, size, info.embedding()), null);
+        at += size;
+        upperPosition += size;
+      }
+    }
+    List<TokenLogprob> top = rest.topLogprobs(topK);
+    int[] ids = new int[topK];
+    float[] logprobs = new float[topK];
+    for (int i = 0; i < topK; i++) {
+      ids[i] = top.get(i).token();
+      logprobs[i] = (float) top.get(i).logprob();
+    }
+    return new Candidates(ids, logprobs);
+  }
+
+  private void stopIfCancelled() {
+    if (cancel.isDone()) {
+      throw new LlmCancelledException("cancelled");
+    }
+    if (Thread.currentThread().isInterrupted()) {
+      throw new LlmCancelledException("the thread is interrupted");
+    }
+  }
+
+  private static LlmCancelledException interrupted() {
+    Thread.currentThread().interrupt();
+    return new LlmCancelledException("the thread is interrupted");
+  }
+
+  /** Cancels the running call, within a fraction of a token's time. Without one nothing happens, now or later. */
+  public void cancel() {
+    cancel.complete(null);
+    lower.cancel();
+    if (upper != null) {
+      upper.cancel();
+    }
+  }
+
+  /** Cancels the running call, tells the worker, and frees what the session has here. Further calls do nothing. */
+  @Override
+  public void close() {
+    cancel();
+    link.close();
+    lower.close();
+    if (upper != null) {
+      upper.close();
+    }
+  }
+}

@@ -1,0 +1,102 @@
+package io.github.llmmobile.edge;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.proto.Capabilities;
+import io.github.llmmobile.edge.wire.Wire;
+import java.time.Duration;
+
+/** What a worker says about itself. Immutable. */
+public final class WorkerInfo {
+  private final Capabilities capabilities;
+
+  WorkerInfo(Capabilities capabilities) {
+    this.capabilities = capabilities;
+  }
+
+  /**
+   * Asks a worker.
+   *
+   * @param address where it is (required)
+   * @param timeout how long at most (required)
+   * @return the answer (never null)
+   * @throws LlmException REMOTE_UNAVAILABLE if there is none; REMOTE_REFUSED if the two have no version in common;
+   *     INVALID_ARGUMENT if the address is not of this machine and there is no TLS
+   */
+  public static WorkerInfo ask(WorkerAddress address, Duration timeout) {
+    try (WorkerChannel channel = new WorkerChannel(address)) {
+      return channel.describe(timeout.toMillis());
+    } catch (io.github.llmmobile.edge.wire.ProtocolException e) {
+      throw Failures.of(address, e);
+    }
+  }
+
+  /** The answer as it came. */
+  Capabilities capabilities() {
+    return capabilities;
+  }
+
+  /** Checks that the worker continues a model and knows a codec. */
+  void check(String model, int width, int layers, int split, RowCodec codec) {
+    if (!capabilities.getModel().equals(model) || capabilities.getDModel() != width
+        || capabilities.getNLayer() != layers) {
+      throw refused("serves another model: its fingerprint is " + capabilities.getModel() + ", not " + model);
+    }
+    if (split < capabilities.getLayerBegin() || split >= layers || capabilities.getLayerEnd() != layers) {
+      throw refused("has layers " + capabilities.getLayerBegin() + ":" + capabilities.getLayerEnd()
+          + ", so the split must be from " + capabilities.getLayerBegin() + " to " + (layers - 1) + ", but is " + split);
+    }
+    if (!capabilities.getCodecList().contains(Wire.codec(codec))) {
+      throw refused("does not know the codec " + codec);
+    }
+  }
+
+  private static LlmException refused(String what) {
+    return new LlmException(ErrorCode.REMOTE_REFUSED, "the worker " + what);
+  }
+
+  /**
+   * Fingerprint of the model.
+   *
+   * @return as {@link io.github.llmmobile.ModelInfo#fingerprint()} (never null)
+   */
+  public String model() {
+    return capabilities.getModel();
+  }
+
+  /**
+   * The first layer that the worker has, and so the least that a device keeps.
+   *
+   * @return at least 1
+   */
+  public int layerBegin() {
+    return capabilities.getLayerBegin();
+  }
+
+  /**
+   * Layers of the whole model.
+   *
+   * @return their number
+   */
+  public int layers() {
+    return capabilities.getNLayer();
+  }
+
+  /**
+   * Tokens that a session may hold.
+   *
+   * @return their number
+   */
+  public int maxPositions() {
+    return capabilities.getMaxPositions();
+  }
+
+  /**
+   * Version of the worker's program.
+   *
+   * @return the version (never null)
+   */
+  public String build() {
+    return capabilities.getBuild();
+  }
+}

@@ -1,0 +1,204 @@
+package io.github.llmmobile.edge.keys;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LlmException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.KeyPair;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Base64;
+import java.util.List;
+import javax.net.ssl.SSLSocketFactory;
+
+/**
+ * A folder with the keys of a worker and its clients. Each side reads only its own files, so that copies for one side need
+ * not have those of the other:
+ *
+ * <table>
+ * <caption>Files</caption>
+ * <tr><th>file</th><th>what</th><th>who needs it</th></tr>
+ * <tr><td>ca.pem</td><td>certificate of the authority</td><td>worker, client</td></tr>
+ * <tr><td>ca.key</td><td>its private key</td><td>nobody, until more certificates are wanted</td></tr>
+ * <tr><td>worker.pem, worker.key</td><td>certificate and private key for TLS</td><td>worker</td></tr>
+ * <tr><td>worker-hpke.key</td><td>private key that session keys are wrapped for</td><td>worker</td></tr>
+ * <tr><td>worker-hpke.pub</td><td>its public key</td><td>worker, client</td></tr>
+ * <tr><td>client.pem, client.key</td><td>certificate and private key for TLS</td><td>client</td></tr>
+ * </table>
+ *
+ * <p>Threads: any.
+ */
+public final class KeyFolder {
+  private static final String CA = "ca";
+  private static final String WORKER = "worker";
+  private static final String CLIENT = "client";
+  private static final String HPKE = "worker-hpke";
+  private static final String CERTIFICATE = ".pem";
+  private static final String PRIVATE = ".key";
+  private static final String PUBLIC = ".pub";
+
+  private final Path folder;
+
+  private KeyFolder(Path folder) {
+    this.folder = folder;
+  }
+
+  /**
+   * Makes new keys.
+   *
+   * @param folder where; made if it is missing (required)
+   * @param hosts names and addresses that clients will reach the worker under, besides this machine's own loopback ones
+   *     (required)
+   * @return the folder (never null)
+   * @throws LlmException IO if a file cannot be written, or is there already: nothing is ever overwritten
+   */
+  public static KeyFolder create(Path folder, List<String> hosts) {
+    List<String> names = new ArrayList<>(Arrays.asList("localhost", "127.0.0.1", "::1"));
+    for (String host : hosts) {
+      if (!host.matches("[A-Za-z0-9.:-]{1,253}")) {
+        throw new LlmException(ErrorCode.INVALID_ARGUMENT, "\"" + host + "\" is no host name and no address");
+      }
+      names.add(host);
+    }
+    CertificateIssuer issuer = new CertificateIssuer("LLM Mobile authority", Instant.now());
+    KeyPair worker = CertificateIssuer.newKeys();
+    KeyPair client = CertificateIssuer.newKeys();
+    KeyWrap.KeyPair hpke = KeyWrap.generate();
+    try {
+      Files.createDirectories(folder);
+      secret(folder.resolve(CA + PRIVATE), pem("PRIVATE KEY", issuer.keys().getPrivate().getEncoded()));
+      open(folder.resolve(CA + CERTIFICATE), pem("CERTIFICATE", issuer.authority()));
+      secret(folder.resolve(WORKER + PRIVATE), pem("PRIVATE KEY", worker.getPrivate().getEncoded()));
+      open(folder.resolve(WORKER + CERTIFICATE),
+          pem("CERTIFICATE", issuer.server("llm-mobile worker", worker, names)));
+      secret(folder.resolve(CLIENT + PRIVATE), pem("PRIVATE KEY", client.getPrivate().getEncoded()));
+      open(folder.resolve(CLIENT + CERTIFICATE), pem("CERTIFICATE", issuer.client("llm-mobile client", client)));
+      secret(folder.resolve(HPKE + PRIVATE), line(hpke.privateKey()));
+      open(folder.resolve(HPKE + PUBLIC), line(hpke.publicKey()));
+    } catch (FileAlreadyExistsException e) {
+      throw new LlmException(ErrorCode.IO, e.getFile() + " is there already; new keys go to another folder", e);
+    } catch (IOException e) {
+      throw new LlmException(ErrorCode.IO, "keys cannot be written to " + folder + ": " + e.getMessage(), e);
+    }
+    return new KeyFolder(folder);
+  }
+
+  /**
+   * A folder that has keys. Files are read when they are needed.
+   *
+   * @param folder the folder (required)
+   * @return the folder (never null)
+   */
+  public static KeyFolder open(Path folder) {
+    return new KeyFolder(folder);
+  }
+
+  /**
+   * Certificate of the authority.
+   *
+   * @return the file (never null)
+   */
+  public Path authority() {
+    return file(CA + CERTIFICATE);
+  }
+
+  /**
+   * The worker's certificate.
+   *
+   * @return the file (never null)
+   */
+  public Path workerCertificate() {
+    return file(WORKER + CERTIFICATE);
+  }
+
+  /**
+   * The worker's private key for TLS.
+   *
+   * @return the file (never null)
+   */
+  public Path workerKey() {
+    return file(WORKER + PRIVATE);
+  }
+
+  /**
+   * What a client opens TLS connections with: it shows its certificate, and trusts the folder's authority alone.
+   *
+   * @return the factory (never null)
+   * @throws LlmException IO if a file cannot be read
+   */
+  public SSLSocketFactory clientSockets() {
+    return TlsFiles.sockets(file(CA + CERTIFICATE), file(CLIENT + CERTIFICATE), file(CLIENT + PRIVATE));
+  }
+
+  /**
+   * The key that clients wrap session keys for.
+   *
+   * @return 32 bytes (never null)
+   * @throws LlmException IO if it cannot be read
+   */
+  public byte[] publicKey() {
+    return key(HPKE + PUBLIC);
+  }
+
+  /**
+   * The pair that the worker unwraps session keys with.
+   *
+   * @return the keys (never null)
+   * @throws LlmException IO if they cannot be read
+   */
+  public KeyWrap.KeyPair keyPair() {
+    return new KeyWrap.KeyPair(key(HPKE + PRIVATE), key(HPKE + PUBLIC));
+  }
+
+  private Path file(String name) {
+    Path file = folder.resolve(name);
+    if (!Files.isReadable(file)) {
+      throw new LlmException(ErrorCode.IO, "no key file " + file + "; llm-mobile keys makes them");
+    }
+    return file;
+  }
+
+  private byte[] key(String name) {
+    Path file = file(name);
+    try {
+      byte[] key = Base64.getDecoder()
+          .decode(new String(Files.readAllBytes(file), StandardCharsets.US_ASCII).trim());
+      if (key.length == KeyWrap.KEY_BYTES) {
+        return key;
+      }
+    } catch (IOException | IllegalArgumentException e) {
+      throw new LlmException(ErrorCode.IO, "no key can be read from " + file + ": " + e.getMessage(), e);
+    }
+    throw new LlmException(ErrorCode.IO, "no key can be read from " + file + ": it has not 32 bytes");
+  }
+
+  private static byte[] pem(String what, byte[] der) {
+    String body = Base64.getMimeEncoder(64, new byte[] {'\n'}).encodeToString(der);
+    return ("-----BEGIN " + what + "-----\n" + body + "\n-----END " + what + "-----\n")
+        .getBytes(StandardCharsets.US_ASCII);
+  }
+
+  private static byte[] line(byte[] key) {
+    return (Base64.getEncoder().encodeToString(key) + "\n").getBytes(StandardCharsets.US_ASCII);
+  }
+
+  private static void open(Path file, byte[] content) throws IOException {
+    Files.write(file, content, StandardOpenOption.CREATE_NEW);
+  }
+
+  /** For its owner's eyes from the first byte on, where the file system knows owners. */
+  private static void secret(Path file, byte[] content) throws IOException {
+    FileAttribute<?>[] attributes = file.getFileSystem().supportedFileAttributeViews().contains("posix")
+        ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))}
+        : new FileAttribute<?>[0];
+    Files.createFile(file, attributes);
+    Files.write(file, content);
+  }
+}

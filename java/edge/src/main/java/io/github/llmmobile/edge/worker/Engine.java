@@ -1,0 +1,94 @@
+package io.github.llmmobile.edge.worker;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LayerRange;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.ModelInfo;
+import io.github.llmmobile.ModelOptions;
+import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.edge.wire.Rows;
+import java.nio.FloatBuffer;
+
+/** The worker's part of the model, and what a session on it takes. Threads: any. */
+final class Engine implements AutoCloseable {
+  /** Rows that a step evaluates at once at most, and so the most that a frame brings. */
+  static final int MAX_ROWS = 512;
+
+  private static final int DEFAULT_CONTEXT = 4096;
+
+  private final LlmModel model;
+  private final ModelInfo info;
+  private final WorkerOptions options;
+  private final int maxPositions;
+  private final long cacheBytes;
+  private final long workBytes;
+
+  private Engine(LlmModel model, WorkerOptions options) {
+    this.model = model;
+    this.options = options;
+    info = model.info();
+    LayerRange layers = options.layers();
+    if (layers.end() != 0 && layers.end() != info.layers() || layers.begin() >= info.layers()) {
+      throw new LlmException(ErrorCode.RANGE, "layers: must end with the model's last, such as " + layers.begin() + ":"
+          + info.layers() + ", but are " + layers);
+    }
+    int trained = info.contextTrain() > 0 ? info.contextTrain() : DEFAULT_CONTEXT;
+    maxPositions = options.contextTokens() > 0 ? options.contextTokens() : Math.min(DEFAULT_CONTEXT, trained);
+    // The largest session that there can be tells what sessions cost, and whether this model can be served at all.
+    try (LlmSession session = newSession(layers.begin(), maxPositions)) {
+      session.evalHidden(new int[1], rows(1), null);
+      SessionStats stats = session.stats();
+      cacheBytes = stats.kvBytes();
+      workBytes = stats.computeBytes();
+    }
+  }
+
+  /** Loads the layers of the options. */
+  static Engine load(WorkerOptions options) {
+    LlmModel model =
+        LlmModel.load(ModelOptions.builder().path(options.model()).layers(options.layers()).build());
+    try {
+      return new Engine(model, options);
+    } catch (RuntimeException e) {
+      model.close();
+      throw e;
+    }
+  }
+
+  ModelInfo info() {
+    return info;
+  }
+
+  int layerBegin() {
+    return options.layers().begin();
+  }
+
+  int maxPositions() {
+    return maxPositions;
+  }
+
+  /** Bytes that a session takes besides the weights. */
+  long sessionBytes(int layerBegin, int positions) {
+    double share = (double) (info.layers() - layerBegin) / (info.layers() - layerBegin());
+    return (long) Math.ceil(cacheBytes * share * positions / maxPositions) + workBytes;
+  }
+
+  /** A session of layers from {@code layerBegin} on. */
+  LlmSession newSession(int layerBegin, int positions) {
+    return model.newSession(SessionOptions.builder().contextTokens(positions).batchTokens(MAX_ROWS)
+        .threads(options.threads()).layers(LayerRange.of(layerBegin, 0)).build());
+  }
+
+  /** A buffer for rows as {@link LlmSession#evalHidden} takes them. */
+  FloatBuffer rows(int count) {
+    return Rows.allocate(count, info.embedding());
+  }
+
+  @Override
+  public void close() {
+    model.close();
+  }
+}

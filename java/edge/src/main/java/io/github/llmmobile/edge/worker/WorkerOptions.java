@@ -1,0 +1,319 @@
+package io.github.llmmobile.edge.worker;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.LayerRange;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.keys.KeyFolder;
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/** How a worker is set up. Immutable. */
+public final class WorkerOptions {
+  private final Path model;
+  private final LayerRange layers;
+  private final InetSocketAddress listen;
+  private final @Nullable KeyFolder keys;
+  private final int maxSessions;
+  private final long maxMemoryBytes;
+  private final int contextTokens;
+  private final int threads;
+  private final int parallelSteps;
+  private final Duration idle;
+  private final Duration lease;
+
+  private WorkerOptions(Builder b, Path model, InetSocketAddress listen) {
+    this.model = model;
+    this.listen = listen;
+    layers = b.layers;
+    keys = b.keys;
+    maxSessions = b.maxSessions;
+    maxMemoryBytes = b.maxMemoryBytes;
+    contextTokens = b.contextTokens;
+    threads = b.threads;
+    parallelSteps = b.parallelSteps;
+    idle = b.idle;
+    lease = b.lease;
+  }
+
+  /**
+   * Starts from the defaults.
+   *
+   * @return a builder that needs a model and an address (never null)
+   */
+  public static Builder builder() {
+    return new Builder();
+  }
+
+  /**
+   * The model's file.
+   *
+   * @return the GGUF file (never null)
+   */
+  public Path model() {
+    return model;
+  }
+
+  /**
+   * The layers that are loaded and served, the last layer among them. Default: all but the first.
+   *
+   * @return the layers (never null)
+   */
+  public LayerRange layers() {
+    return layers;
+  }
+
+  /**
+   * Where clients connect.
+   *
+   * @return the address; port 0 for any that is free (never null)
+   */
+  public InetSocketAddress listen() {
+    return listen;
+  }
+
+  /**
+   * Keys and certificates. Default: none, which serves without TLS and makes a key for the payload that lives as long as
+   * the worker.
+   *
+   * @return the folder, if TLS is on (never null)
+   */
+  public Optional<KeyFolder> keys() {
+    return Optional.ofNullable(keys);
+  }
+
+  /**
+   * Sessions at once, those included whose stream has broken and that are kept for a while. Default: 64.
+   *
+   * @return at least 1
+   */
+  public int maxSessions() {
+    return maxSessions;
+  }
+
+  /**
+   * Bytes that the caches and work buffers of all sessions may take together; weights are apart. Default: 0, no bound.
+   *
+   * @return bytes
+   */
+  public long maxMemoryBytes() {
+    return maxMemoryBytes;
+  }
+
+  /**
+   * Tokens that a session may hold. Default: 0, the smaller of 4096 and what the model was trained for.
+   *
+   * @return at least 0
+   */
+  public int contextTokens() {
+    return contextTokens;
+  }
+
+  /**
+   * Threads of a step. Default: 0, one per physical core.
+   *
+   * @return at least 0
+   */
+  public int threads() {
+    return threads;
+  }
+
+  /**
+   * Steps of different sessions that are evaluated at the same time. Default: 1.
+   *
+   * @return at least 1
+   */
+  public int parallelSteps() {
+    return parallelSteps;
+  }
+
+  /**
+   * How long a stream may be silent. Default: 60 seconds.
+   *
+   * @return the time (never null)
+   */
+  public Duration idle() {
+    return idle;
+  }
+
+  /**
+   * How long a session is kept whose stream has broken. Default: 30 seconds.
+   *
+   * @return the time (never null)
+   */
+  public Duration lease() {
+    return lease;
+  }
+
+  /** Collects {@link WorkerOptions}. Not for use by several threads at once. */
+  public static final class Builder {
+    private @Nullable Path model;
+    private @Nullable InetSocketAddress listen;
+    private LayerRange layers = LayerRange.of(1, 0);
+    private @Nullable KeyFolder keys;
+    private int maxSessions = 64;
+    private long maxMemoryBytes;
+    private int contextTokens;
+    private int threads;
+    private int parallelSteps = 1;
+    private Duration idle = Duration.ofSeconds(60);
+    private Duration lease = Duration.ofSeconds(30);
+
+    private Builder() {}
+
+    /**
+     * Sets {@link WorkerOptions#model()}.
+     *
+     * @param model the GGUF file (required)
+     * @return this
+     */
+    public Builder model(Path model) {
+      this.model = Objects.requireNonNull(model, "model");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#layers()}.
+     *
+     * @param layers the layers; they begin after the first and end with the last (required)
+     * @return this
+     */
+    public Builder layers(LayerRange layers) {
+      this.layers = Objects.requireNonNull(layers, "layers");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#listen()}.
+     *
+     * @param listen the address (required)
+     * @return this
+     */
+    public Builder listen(InetSocketAddress listen) {
+      this.listen = Objects.requireNonNull(listen, "listen");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#keys()}.
+     *
+     * @param keys the folder (required)
+     * @return this
+     */
+    public Builder keys(KeyFolder keys) {
+      this.keys = Objects.requireNonNull(keys, "keys");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#maxSessions()}.
+     *
+     * @param maxSessions from 1 to 100000
+     * @return this
+     */
+    public Builder maxSessions(int maxSessions) {
+      this.maxSessions = maxSessions;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#maxMemoryBytes()}.
+     *
+     * @param maxMemoryBytes at least 0
+     * @return this
+     */
+    public Builder maxMemoryBytes(long maxMemoryBytes) {
+      this.maxMemoryBytes = maxMemoryBytes;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#contextTokens()}.
+     *
+     * @param contextTokens from 0 to 134217728
+     * @return this
+     */
+    public Builder contextTokens(int contextTokens) {
+      this.contextTokens = contextTokens;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#threads()}.
+     *
+     * @param threads from 0 to 512
+     * @return this
+     */
+    public Builder threads(int threads) {
+      this.threads = threads;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#parallelSteps()}.
+     *
+     * @param parallelSteps from 1 to 64
+     * @return this
+     */
+    public Builder parallelSteps(int parallelSteps) {
+      this.parallelSteps = parallelSteps;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#idle()}.
+     *
+     * @param idle at least a millisecond (required)
+     * @return this
+     */
+    public Builder idle(Duration idle) {
+      this.idle = Objects.requireNonNull(idle, "idle");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#lease()}.
+     *
+     * @param lease 0 or more (required)
+     * @return this
+     */
+    public Builder lease(Duration lease) {
+      this.lease = Objects.requireNonNull(lease, "lease");
+      return this;
+    }
+
+    /**
+     * Checks and builds.
+     *
+     * @return the options (never null)
+     * @throws LlmException INVALID_ARGUMENT if model or address are missing; RANGE if a value is outside its range
+     */
+    public WorkerOptions build() {
+      if (model == null || listen == null) {
+        throw new LlmException(ErrorCode.INVALID_ARGUMENT, "a worker needs a model and an address to listen on");
+      }
+      check("maxSessions", maxSessions, 1, 100_000);
+      check("maxMemoryBytes", maxMemoryBytes, 0, Long.MAX_VALUE);
+      check("contextTokens", contextTokens, 0, 1 << 27);
+      check("threads", threads, 0, 512);
+      check("parallelSteps", parallelSteps, 1, 64);
+      check("idle", idle.toMillis(), 1, Long.MAX_VALUE);
+      check("lease", lease.toMillis(), 0, Long.MAX_VALUE);
+      if (layers.begin() < 1) {
+        throw new LlmException(ErrorCode.RANGE,
+            "layers: must begin after the first layer, which stays on the device, but are " + layers);
+      }
+      return new WorkerOptions(this, model, listen);
+    }
+
+    private static void check(String name, long value, long least, long most) {
+      if (value < least || value > most) {
+        throw new LlmException(
+            ErrorCode.RANGE, name + ": must be from " + least + " to " + most + ", but is " + value);
+      }
+    }
+  }
+}

@@ -1,0 +1,131 @@
+package io.github.llmmobile.edge;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.github.llmmobile.LayerRange;
+import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.ModelOptions;
+import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.edge.wire.Rows;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumMap;
+import java.util.Locale;
+import java.util.Map;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestReporter;
+
+/**
+ * What codecs cost a real model whose rows go through them in the middle, token by token, losses in keys and values included.
+ * {@code -Dllmm.edge.quality.tokens=2048} measures more than the test needs; the figures are in the report.
+ */
+@Tag("model")
+class CodecQualityTest {
+  private static final int SPLIT = 15;
+
+  /** Sums over the tokens of a text. */
+  private static final class Score {
+    final LlmSession upper;
+    double nll;
+    double divergence;
+    int same;
+
+    Score(LlmSession upper) {
+      this.upper = upper;
+    }
+  }
+
+  private static Path cached(String name) {
+    String own = System.getenv("LLMM_CACHE_DIR");
+    Path file = own != null && !own.isEmpty() ? Path.of(own, "models", name)
+        : Path.of(System.getProperty("user.home"), ".cache", "llm-mobile", "models", name);
+    assumeTrue(Files.isRegularFile(file), () -> file + " is missing; ci/fetch-models brings it");
+    return file;
+  }
+
+  private static double[] logProbabilities(float[] logits) {
+    double most = Double.NEGATIVE_INFINITY;
+    for (float logit : logits) {
+      most = Math.max(most, logit);
+    }
+    double sum = 0;
+    for (float logit : logits) {
+      sum += Math.exp(logit - most);
+    }
+    double[] result = new double[logits.length];
+    for (int i = 0; i < result.length; i++) {
+      result[i] = logits[i] - most - Math.log(sum);
+    }
+    return result;
+  }
+
+  private static int best(double[] values) {
+    int best = 0;
+    for (int i = 1; i < values.length; i++) {
+      best = values[i] > values[best] ? i : best;
+    }
+    return best;
+  }
+
+  @Test
+  void codecsCostLittle(TestReporter reporter) throws IOException {
+    int count = Integer.getInteger("llmm.edge.quality.tokens", 128);
+    Path file = cached("SmolLM2-135M-Instruct.Q4_1.gguf");
+    String text = Files.readString(cached("paul-graham-essays.txt"));
+    SessionOptions options = SessionOptions.builder().contextTokens(count + 1).batchTokens(64).build();
+    Map<RowCodec, Score> scores = new EnumMap<>(RowCodec.class);
+    try (LlmModel model = LlmModel.load(ModelOptions.of(file));
+        LlmSession lower = model.newSession(options.toBuilder().layers(LayerRange.of(0, SPLIT)).build())) {
+      for (RowCodec codec : RowCodec.values()) {
+        scores.put(codec,
+            new Score(model.newSession(options.toBuilder().layers(LayerRange.of(SPLIT, 0)).build())));
+      }
+      int[] tokens =
+          Arrays.copyOf(model.tokenize(text.substring(0, Math.min(text.length(), 8 * count)), true, false), count + 1);
+      int width = model.info().embedding();
+      FloatBuffer row = Rows.allocate(1, width);
+      FloatBuffer decoded = Rows.allocate(1, width);
+      for (int i = 0; i < count; i++) {
+        int[] token = {tokens[i]};
+        lower.evalHidden(token, null, row);
+        double[] exact = null;
+        for (RowCodec codec : RowCodec.values()) {
+          Score score = scores.get(codec);
+          codec.decode(codec.encode(row, width), width, decoded);
+          score.upper.evalHidden(token, decoded, null);
+          double[] given = logProbabilities(score.upper.logits());
+          exact = exact == null ? given : exact;
+          score.nll -= given[tokens[i + 1]];
+          score.same += best(given) == best(exact) ? 1 : 0;
+          for (int k = 0; k < given.length; k++) {
+            score.divergence += Math.exp(exact[k]) * (exact[k] - given[k]);
+          }
+        }
+      }
+      double exact = Math.exp(scores.get(RowCodec.F32).nll / count);
+      scores.forEach((codec, score) -> reporter.publishEntry(codec.toString(), String.format(Locale.ROOT,
+          "%d B, perplexity %.4f (%+.2f %%), KL %.6f, same first token %.2f %%", codec.recordBytes(width),
+          Math.exp(score.nll / count), 100 * (Math.exp(score.nll / count) / exact - 1), score.divergence / count,
+          100.0 * score.same / count)));
+      assertEquals(0, scores.get(RowCodec.F32).divergence, 1e-9);
+      assertWithin(scores.get(RowCodec.F16), count, exact, 0.001, 1e-4);
+      assertWithin(scores.get(RowCodec.INT8), count, exact, 0.01, 0.01);
+      assertWithin(scores.get(RowCodec.INT4), count, exact, 0.2, 0.2);
+    } finally {
+      scores.values().forEach(score -> score.upper.close());
+    }
+  }
+
+  private static void assertWithin(Score score, int count, double exact, double perplexity, double divergence) {
+    assertTrue(Math.exp(score.nll / count) <= (1 + perplexity) * exact,
+        Math.exp(score.nll / count) + " instead of " + exact);
+    assertTrue(score.divergence / count <= divergence, score.divergence / count + "");
+  }
+}
