@@ -50,7 +50,11 @@ public enum ErrorCode {
   /** An inference configuration is wrong; the message begins with the path of the key. */
   CONFIG(1000),
   /** The native library is missing, does not link, or is of another version. */
-  NATIVE_LIBRARY(1001);
+  NATIVE_LIBRARY(1001),
+  /** A worker or server cannot be reached or went away, and the work cannot be done here. */
+  REMOTE_UNAVAILABLE(1002),
+  /** A worker or server does not accept this: another model, other layers, other keys, another version. */
+  REMOTE_REFUSED(1003);
 
   private final int number;
 
