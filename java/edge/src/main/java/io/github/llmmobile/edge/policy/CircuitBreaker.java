@@ -7,8 +7,8 @@ import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Keeps a device from asking an endpoint that does not answer: after 5 failures within 10 s it opens, and only one
- * attempt is let through when its time is over; that attempt closes it or opens it again. The time is 5 s while a user
+ * Keeps a device from asking an endpoint that does not answer: after 5 failures within 10 s, or one that cost the user a
+ * whole deadline, it opens, and only one attempt is let through when its time is over; that attempt closes it or opens it again. The time is 5 s while a user
  * waits for an answer; otherwise it doubles from 5 s to 60 s. Threads: any.
  */
 public final class CircuitBreaker {
@@ -73,7 +73,16 @@ public final class CircuitBreaker {
     }
   }
 
-  /** The attempt failed for a reason that may pass. */
+  /** The attempt did not come back in time. Another one now would let the user wait as long again. */
+  public synchronized void late() {
+    if (state == State.CLOSED) {
+      open(nanoClock.getAsLong());
+    } else {
+      failure();
+    }
+  }
+
+  /** The attempt failed at once, for a reason that may pass. */
   public synchronized void failure() {
     long now = nanoClock.getAsLong();
     if (state == State.HALF_OPEN) {

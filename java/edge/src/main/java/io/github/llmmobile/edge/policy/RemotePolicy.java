@@ -72,6 +72,17 @@ public final class RemotePolicy {
   }
 
   /**
+   * Whether the link should be measured before anything is sent: nothing else forbids remote work, and what is known of
+   * the link is too little or too old.
+   *
+   * @return true to measure
+   */
+  public synchronized boolean wantsProbe() {
+    Reason forbidden = forbids().orElse(Reason.BANDWIDTH);
+    return forbidden == Reason.BANDWIDTH && link.wantsProbe(device.metered());
+  }
+
+  /**
    * Whether the device would rather not work.
    *
    * @return {@link Reason#THERMAL} or {@link Reason#BATTERY}; empty if it is fit (never null)

@@ -361,6 +361,8 @@ public final class RemoteCall implements AutoCloseable {
       breaker.abandoned();
     } else if (e.kind() == Kind.AUTH) {
       breaker.disable(String.valueOf(e.getMessage()));
+    } else if (e.kind() == Kind.TIMEOUT) {
+      breaker.late();
     } else {
       breaker.failure();
     }

@@ -75,6 +75,18 @@ class CircuitBreakerTest {
   }
 
   @Test
+  void oneThatIsLateOpensItAtOnce() {
+    breaker.late();
+    assertFalse(breaker.tryAcquire(true));
+    clock.advanceMillis(5000);
+    assertTrue(breaker.tryAcquire(true));
+    breaker.late();
+    assertEquals(State.OPEN, breaker.state());
+    clock.advanceMillis(9999);
+    assertFalse(breaker.tryAcquire(false), "the time doubles");
+  }
+
+  @Test
   void disabledStaysSo() {
     breaker.disable("wrong key");
     clock.advanceMillis(3_600_000);

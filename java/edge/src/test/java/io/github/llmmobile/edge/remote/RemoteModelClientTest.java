@@ -282,19 +282,23 @@ class RemoteModelClientTest {
           asked.countDown();
           reply.untilGone();
         });
-        RemoteCall call = client(server, new JdkHttpTransport()).start(REQUEST)) {
+        RemoteCall waiting = client(server, new JdkHttpTransport()).start(REQUEST)) {
       Thread closer = new Thread(() -> {
         try {
           asked.await();
         } catch (InterruptedException e) {
           Thread.currentThread().interrupt();
         }
-        call.close();
+        close(waiting);
       });
       closer.start();
-      assertEquals(Kind.CANCELLED, assertThrows(RemoteException.class, () -> call.next(soon(), NEVER)).kind());
+      assertEquals(Kind.CANCELLED, assertThrows(RemoteException.class, () -> waiting.next(soon(), NEVER)).kind());
       closer.join();
     }
+  }
+
+  private static void close(RemoteCall call) {
+    call.close();
   }
 
   // ---- the probe ----------------------------------------------------------------------------------------------

@@ -113,8 +113,7 @@ final class ScriptedServer implements AutoCloseable {
   }
 
   private void serve(Socket client) {
-    try (Socket closing = client) {
-      InputStream in = client.getInputStream();
+    try (client; InputStream in = client.getInputStream()) {
       ByteArrayOutputStream head = new ByteArrayOutputStream();
       while (!head.toString("ISO-8859-1").endsWith("\r\n\r\n")) {
         int b = in.read();
