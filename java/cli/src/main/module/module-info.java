@@ -1,6 +1,8 @@
 /** The command line of LLM Mobile. */
 module io.github.llmmobile.cli {
   requires io.github.llmmobile.core;
+  requires io.github.llmmobile.edge;
+  requires java.net.http;
   requires com.google.gson;
   requires info.picocli;
   requires org.bytedeco.javacpp;

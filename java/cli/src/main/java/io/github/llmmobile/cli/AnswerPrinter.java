@@ -23,7 +23,11 @@ final class AnswerPrinter implements TokenListener {
 
   @Override
   public void onToken(Token token) {
-    String text = token.text();
+    print(token.text());
+  }
+
+  /** Prints a piece of the answer. */
+  void print(String text) {
     if (!enabled || text.isEmpty()) {
       return;
     }

@@ -17,6 +17,8 @@ final class HelpSections {
   private static final Map<Class<?>, String> SHARED = Map.of(
       SamplingArguments.class, "Choosing tokens",
       ModelArguments.class, "Model",
+      RemoteArguments.class, "Larger model",
+      RoutingArguments.class, "Larger model",
       ConfigArguments.class, "Configuration",
       CommonArguments.class, "General");
 

@@ -12,6 +12,8 @@ import io.github.llmmobile.cli.explain.PruningExplainer;
 import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.config.TokenPruningConfig;
+import io.github.llmmobile.edge.remote.RoutedPrompt;
+import io.github.llmmobile.edge.remote.RoutedResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,6 +38,7 @@ import picocli.CommandLine.Parameters;
       "  llm-mobile run --raw --temperature 0 --json \"Once upon a time\"",
       "  llm-mobile run --stats --max-memory-mb 32 --spill-directory /var/tmp/pages @long.txt",
       "  llm-mobile run --pruning-threshold 0.01 --explain-pruning page.html @long.txt",
+      "  llm-mobile run --remote-model http://127.0.0.1:8080 --explain-routing \"Who was Ada Lovelace?\"",
       "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
     })
 final class RunCommand implements Callable<Integer> {
@@ -61,6 +64,7 @@ final class RunCommand implements Callable<Integer> {
       description = "Write an HTML page that shows which tokens were read, pruned and recalled. Needs token pruning.")
   @Nullable Path explainPruning;
 
+  @Mixin RoutingArguments routing = new RoutingArguments();
   @Mixin SamplingArguments sampling = new SamplingArguments();
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
@@ -79,7 +83,11 @@ final class RunCommand implements Callable<Integer> {
     InferenceConfig config = recorded(configuration.merged());
     int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
     GenerationOptions options = sampling.options(maxTokens);
+    routing.check();
     String text = TextInput.prompt(env, prompt);
+    if (routing.active()) {
+      return routed(config, options, text, maxTokens);
+    }
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         OpenSession open = OpenSession.open(env, models, config, 0, cancellation)) {
       stopUnlessPruning(open.session().techniques());
@@ -90,6 +98,36 @@ final class RunCommand implements Callable<Integer> {
       Reports.warnOfTechniques(env, result.techniques());
       report(open, result);
       explain(open, result, config.memoryManager().map(MemoryManagerConfig::evictionEnabled).orElse(false));
+      return exitCode(result.stopReason(), maxTokens).number();
+    }
+  }
+
+  private int routed(InferenceConfig config, GenerationOptions options, String text, int maxTokens) {
+    if (explainPruning != null) {
+      throw CliException.usage("--explain-pruning and --remote-model exclude each other", "give only one of them");
+    }
+    RoutedRun run = new RoutedRun(env, routing, config);
+    try (Cancellation cancellation = new Cancellation(env.interrupts());
+        OpenSession open = OpenSession.open(env, models, RoutedRun.ofSession(config), 0, cancellation)) {
+      List<ChatMessage> messages = messages(open, text);
+      boolean chat = !messages.isEmpty();
+      AnswerPrinter printer = new AnswerPrinter(env, !common.json);
+      RoutedResult result = run.generate(open, chat ? RoutedPrompt.chat(messages) : RoutedPrompt.text(text), chat,
+          options, printer, cancellation.token());
+      printer.end();
+      Reports.warnOfTechniques(env, result.techniques());
+      if (common.json) {
+        JsonObject json = run.json(result);
+        json.add("model", Reports.model(open.path(), open.model().info()));
+        env.out().println(Json.line(json));
+      }
+      env.flush();
+      if (routing.explain) {
+        env.err().print(run.explanation().render(env.errStyle()));
+      }
+      if (stats) {
+        env.err().print(run.statsTable(result).render(env.errStyle()));
+      }
       return exitCode(result.stopReason(), maxTokens).number();
     }
   }
@@ -134,22 +172,28 @@ final class RunCommand implements Callable<Integer> {
   }
 
   private Prompt prompt(OpenSession open, String text) {
+    List<ChatMessage> messages = messages(open, text);
+    return messages.isEmpty() ? Prompt.text(text) : Prompt.chat(messages);
+  }
+
+  /** The prompt as a conversation; empty if it is to be read as it is. */
+  private List<ChatMessage> messages(OpenSession open, String text) {
     if (raw) {
-      return Prompt.text(text);
+      return List.of();
     }
     if (open.model().info().chatTemplate().isEmpty()) {
       if (system != null) {
         throw CliException.usage("--system needs a chat template, and this model has none",
             "put the instructions into the prompt");
       }
-      return Prompt.text(text);
+      return List.of();
     }
     List<ChatMessage> messages = new ArrayList<>();
     if (system != null) {
       messages.add(ChatMessage.system(system));
     }
     messages.add(ChatMessage.user(text));
-    return Prompt.chat(messages);
+    return messages;
   }
 
   private void report(OpenSession open, GenerationResult result) {

@@ -30,6 +30,7 @@ public final class TokenRouter {
   private double burstTokens;
   private double bucket;
   private int coolDown;
+  private long observed;
   private long localTokens;
   private long remoteTokens;
 
@@ -84,6 +85,7 @@ public final class TokenRouter {
       coolDown--;
       return Reason.COOL_DOWN;
     }
+    observed++;
     boolean above = threshold.above(uncertainty, hardRate());
     if (share == 0 || share < 1 && !(above && uncertainty > SURE)) {
       return Reason.EASY;
@@ -125,6 +127,15 @@ public final class TokenRouter {
     double m = burstTokens;
     double rate = share / (m * (1 - share) + share * (1 - coolDownTokens()));
     return Double.isNaN(rate) ? 1 : Math.max(0, Math.min(1, rate));
+  }
+
+  /**
+   * How many tokens the router has learned from.
+   *
+   * @return at least 0
+   */
+  public long observed() {
+    return observed;
   }
 
   /**

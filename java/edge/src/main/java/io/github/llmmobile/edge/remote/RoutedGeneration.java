@@ -12,15 +12,12 @@ import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.StopReason;
-import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.policy.Place;
 import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RemotePolicy;
 import io.github.llmmobile.edge.policy.RoutingEvent;
-import io.github.llmmobile.edge.policy.Uncertainty;
 import io.github.llmmobile.edge.remote.RemoteException.Kind;
 import java.util.Collections;
-import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
@@ -212,11 +209,7 @@ final class RoutedGeneration {
   }
 
   private double uncertainty() {
-    if (setup.measure == Uncertainty.ENTROPY) {
-      return setup.measure.of(session.logits());
-    }
-    List<TokenLogprob> top = session.topLogprobs(2);
-    return setup.measure.of(top.get(0).logprob(), top.get(1).logprob());
+    return setup.measure.applyAsDouble(session);
   }
 
   private void localToken(Reason reason, String detail) {

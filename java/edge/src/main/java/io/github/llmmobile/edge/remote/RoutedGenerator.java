@@ -6,13 +6,16 @@ import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.policy.DeviceState;
 import io.github.llmmobile.edge.policy.RemotePolicy;
 import io.github.llmmobile.edge.policy.RoutingListener;
 import io.github.llmmobile.edge.policy.StepDeadline;
 import io.github.llmmobile.edge.policy.TokenRouter;
 import io.github.llmmobile.edge.policy.Uncertainty;
+import java.util.List;
 import java.util.Objects;
+import java.util.function.ToDoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,7 +47,7 @@ public final class RoutedGenerator {
   final RemoteModelClient client;
   final Level level;
   final int burstTokens;
-  final Uncertainty measure;
+  final ToDoubleFunction<LlmSession> measure;
   final RemotePolicy policy;
   final RoutingListener events;
   final TokenRouter router;
@@ -133,7 +136,7 @@ public final class RoutedGenerator {
     private Level level = Level.TOKEN;
     private double share = TokenRouter.DEFAULT_SHARE;
     private int burstTokens = DEFAULT_BURST_TOKENS;
-    private Uncertainty measure = Uncertainty.TOP1;
+    private ToDoubleFunction<LlmSession> measure = of(Uncertainty.TOP1);
     private @Nullable RemotePolicy policy;
     private RoutingListener events = RoutingListener.none();
     private double[] learned = new double[0];
@@ -184,8 +187,29 @@ public final class RoutedGenerator {
      * @return this
      */
     public Builder uncertainty(Uncertainty value) {
+      return measure(of(value));
+    }
+
+    /**
+     * How unsureness is measured, by something else such as a trained router.
+     *
+     * @param value gives the unsureness, 0 to 1, of the token that comes next in a session whose logits can be read
+     *     (required)
+     * @return this
+     */
+    public Builder measure(ToDoubleFunction<LlmSession> value) {
       measure = Objects.requireNonNull(value, "value");
       return this;
+    }
+
+    private static ToDoubleFunction<LlmSession> of(Uncertainty kind) {
+      if (kind == Uncertainty.ENTROPY) {
+        return session -> kind.of(session.logits());
+      }
+      return session -> {
+        List<TokenLogprob> top = session.topLogprobs(2);
+        return kind.of(top.get(0).logprob(), top.get(1).logprob());
+      };
     }
 
     /**
