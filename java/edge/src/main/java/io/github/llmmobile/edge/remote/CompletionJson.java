@@ -97,15 +97,16 @@ final class CompletionJson {
   /**
    * Reads an event of a stream or an answer that came at once; both forms of log-probabilities are understood.
    *
+   * @param echo takes away what is repeated
    * @throws RemoteException PROTOCOL if it is none; REFUSED if it is an error that came in the midst of a stream
    */
-  static Part read(String text) {
+  static Part read(String text, Echo echo) {
     try {
       JsonElement parsed = JsonParser.parseString(text);
       if (!parsed.isJsonObject()) {
         throw protocol("an event is not a JSON object");
       }
-      return read(parsed.getAsJsonObject());
+      return read(parsed.getAsJsonObject(), echo);
     } catch (JsonParseException | IllegalStateException | ClassCastException | UnsupportedOperationException
         | NumberFormatException e) {
       // The cause may repeat what the model says.
@@ -115,7 +116,7 @@ final class CompletionJson {
     }
   }
 
-  private static Part read(JsonObject json) {
+  private static Part read(JsonObject json, Echo echo) {
     if (isObject(json, "error")) {
       throw new RemoteException(RemoteException.Kind.REFUSED, "the endpoint broke off with an error");
     }
@@ -128,12 +129,12 @@ final class CompletionJson {
       throw protocol("an event has no choices");
     }
     for (JsonElement choice : json.getAsJsonArray("choices")) {
-      readChoice(choice.getAsJsonObject(), part);
+      readChoice(choice.getAsJsonObject(), echo, part);
     }
     return part;
   }
 
-  private static void readChoice(JsonObject choice, Part part) {
+  private static void readChoice(JsonObject choice, Echo echo, Part part) {
     String text = string(choice, "text");
     for (String holder : new String[] {"delta", "message"}) {
       if (text == null && isObject(choice, holder)) {
@@ -146,7 +147,7 @@ final class CompletionJson {
     }
     List<RemoteToken> scored = isObject(choice, "logprobs")
         ? logprobs(choice.getAsJsonObject("logprobs")) : Collections.emptyList();
-    addTokens(text == null ? "" : text, scored, part);
+    addTokens(text == null ? "" : echo.strip(text), scored, part);
   }
 
   /** The text is what counts: texts of tokens may be parts of characters, or markers that are not shown. */

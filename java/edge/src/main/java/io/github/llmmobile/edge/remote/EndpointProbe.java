@@ -22,6 +22,7 @@ import org.jspecify.annotations.Nullable;
 /** Finds out by asking what an endpoint can do, and what the way to it carries. */
 final class EndpointProbe {
   private static final List<ChatMessage> HELLO = Collections.singletonList(ChatMessage.user("Hi"));
+  private static final String BEGUN = "one";
   private static final int MOST_MODELS_BYTES = 1024 * 1024;
   /** Closing a turn and opening one takes more tokens than that in every template. */
   private static final int WORD_TOKENS = 2;
@@ -32,6 +33,7 @@ final class EndpointProbe {
   private final RemoteModelClient client;
   private final int timeoutMillis;
   private final CancellationToken cancellation;
+  private boolean echoes;
   private long leastNanos = Long.MAX_VALUE;
 
   EndpointProbe(RemoteModelClient client, int timeoutMillis, CancellationToken cancellation) {
@@ -44,6 +46,7 @@ final class EndpointProbe {
   private static final class Answer {
     boolean logprobs;
     int promptTokens = -1;
+    final StringBuilder text = new StringBuilder();
   }
 
   RemoteDescription describe() {
@@ -60,7 +63,7 @@ final class EndpointProbe {
     Continuation continuation = chat == null ? Continuation.NONE : continuation(chat);
     client.link().roundTrip(leastNanos);
     return new RemoteDescription(model, context(listed), completion != null, chat != null,
-        completion != null && completion.logprobs, chat != null && chat.logprobs, continuation, leastNanos);
+        completion != null && completion.logprobs, chat != null && chat.logprobs, continuation, echoes, leastNanos);
   }
 
   /** The first model of the list, or the one that was asked for; an empty object if the endpoint has no list. */
@@ -116,11 +119,12 @@ final class EndpointProbe {
   private @Nullable Answer ask(RemoteRequest request, Continuation how, String padding) {
     long began = System.nanoTime();
     long deadline = began + (long) timeoutMillis * MILLIS;
-    try (RemoteCall call = client.start(request, how, padding)) {
+    try (RemoteCall call = client.start(request, how, padding, "")) {
       Answer answer = new Answer();
       for (RemoteToken token = call.next(deadline, cancellation); token != null;
           token = call.next(deadline, cancellation)) {
         answer.logprobs |= token.best().isPresent();
+        answer.text.append(token.text());
       }
       answer.promptTokens = call.promptTokens();
       leastNanos = Math.min(leastNanos, System.nanoTime() - began);
@@ -139,9 +143,10 @@ final class EndpointProbe {
    */
   private Continuation continuation(Answer plain) {
     for (Continuation how : new Continuation[] {Continuation.LAST_MESSAGE, Continuation.FLAGS}) {
-      Answer begun = ask(RemoteRequest.chat(HELLO).answerSoFar("one").maxTokens(1).greedy().stream(false).build(), how, "");
+      Answer begun = ask(RemoteRequest.chat(HELLO).answerSoFar(BEGUN).maxTokens(1).greedy().stream(false).build(), how, "");
       if (begun != null && plain.promptTokens > 0 && begun.promptTokens > plain.promptTokens
           && begun.promptTokens - plain.promptTokens <= WORD_TOKENS) {
+        echoes = begun.text.toString().startsWith(BEGUN);
         return how;
       }
     }

@@ -30,6 +30,7 @@ public final class RemoteCall implements AutoCloseable {
   private final HttpTransport transport;
   private final HttpTransport.Request request;
   private final CircuitBreaker breaker;
+  private final String repeated;
   private final Random jitter = new Random();
 
   // All below guarded by this.
@@ -48,10 +49,11 @@ public final class RemoteCall implements AutoCloseable {
   private long bytesUp;
   private long bytesDown;
 
-  RemoteCall(HttpTransport transport, HttpTransport.Request request, CircuitBreaker breaker) {
+  RemoteCall(HttpTransport transport, HttpTransport.Request request, CircuitBreaker breaker, String repeated) {
     this.transport = transport;
     this.request = request;
     this.breaker = breaker;
+    this.repeated = repeated;
   }
 
   RemoteCall start() {
@@ -234,12 +236,13 @@ public final class RemoteCall implements AutoCloseable {
     HttpTransport.Response response = call.execute();
     try (InputStream body = response.body()) {
       check(response, body);
+      Echo echo = new Echo(repeated);
       String type = response.header("content-type").orElse("");
       if (type.startsWith("text/event-stream")) {
-        readEvents(body);
+        readEvents(body, echo);
       } else {
         String whole = readAll(body, MOST_BODY_BYTES, true);
-        add(CompletionJson.read(whole), whole.length());
+        add(CompletionJson.read(whole, echo), whole.length());
       }
     }
   }
@@ -272,14 +275,14 @@ public final class RemoteCall implements AutoCloseable {
     }
   }
 
-  private void readEvents(InputStream body) throws IOException {
+  private void readEvents(InputStream body, Echo echo) throws IOException {
     SseReader events = new SseReader(body);
     long counted = 0;
     boolean done = false;
     for (String data = events.next(); data != null && !done; data = done ? data : events.next()) {
       done = data.trim().equals("[DONE]");
       if (!done) {
-        add(CompletionJson.read(data), events.bytes() - counted);
+        add(CompletionJson.read(data, echo), events.bytes() - counted);
         counted = events.bytes();
       }
     }

@@ -21,10 +21,11 @@ public final class RemoteDescription {
   private final boolean completionLogprobs;
   private final boolean chatLogprobs;
   private final Continuation continuation;
+  private final boolean echoes;
   private final long roundTripNanos;
 
   RemoteDescription(String model, OptionalInt contextTokens, boolean completions, boolean chat,
-      boolean completionLogprobs, boolean chatLogprobs, Continuation continuation, long roundTripNanos) {
+      boolean completionLogprobs, boolean chatLogprobs, Continuation continuation, boolean echoes, long roundTripNanos) {
     this.model = model;
     this.contextTokens = contextTokens;
     this.completions = completions;
@@ -32,6 +33,7 @@ public final class RemoteDescription {
     this.completionLogprobs = completionLogprobs;
     this.chatLogprobs = chatLogprobs;
     this.continuation = continuation;
+    this.echoes = echoes;
     this.roundTripNanos = roundTripNanos;
   }
 
@@ -100,6 +102,11 @@ public final class RemoteDescription {
 
   Continuation continuation() {
     return continuation;
+  }
+
+  /** Whether it repeats the part of an answer that it continues. */
+  boolean echoes() {
+    return echoes;
   }
 
   /**

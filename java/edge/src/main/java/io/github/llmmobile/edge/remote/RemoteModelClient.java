@@ -104,10 +104,11 @@ public final class RemoteModelClient {
   public RemoteCall start(RemoteRequest request) {
     RemoteDescription known = description;
     Continuation how = known == null ? Continuation.LAST_MESSAGE : known.continuation();
-    return start(request, how, "");
+    boolean echoes = known != null && known.echoes() && request.prompt() == null;
+    return start(request, how, "", echoes ? request.answer() : "");
   }
 
-  RemoteCall start(RemoteRequest request, Continuation how, String padding) {
+  RemoteCall start(RemoteRequest request, Continuation how, String padding, String repeated) {
     Objects.requireNonNull(request, "request");
     String body = padding + CompletionJson.of(request, model(), how);
     String resource = request.prompt() == null ? "chat/completions" : "completions";
@@ -115,7 +116,7 @@ public final class RemoteModelClient {
       throw new RemoteException(Kind.BREAKER_OPEN,
           breaker.disabledBecause().orElse("the endpoint has failed too often; it is left alone for now"));
     }
-    return new RemoteCall(transport, request(endpoint.resolve(resource), body), breaker).start();
+    return new RemoteCall(transport, request(endpoint.resolve(resource), body), breaker, repeated).start();
   }
 
   private String model() {

@@ -53,7 +53,7 @@ class CompletionJsonTest {
   }
 
   private static Part part(String json) {
-    return CompletionJson.read(json.replace('\'', '"'));
+    return CompletionJson.read(json.replace('\'', '"'), new Echo(""));
   }
 
   @Test
@@ -113,6 +113,20 @@ class CompletionJsonTest {
   void anythingElseIsAProtocolError(String json) {
     RemoteException e = assertThrows(RemoteException.class, () -> part(json));
     assertEquals(RemoteException.Kind.PROTOCOL, e.kind());
+  }
+
+  @Test
+  void whatIsRepeatedIsTakenAway() {
+    Echo echo = new Echo(" One two");
+    assertEquals(0, CompletionJson.read("{\"choices\":[{\"delta\":{\"content\":\"One\"}}]}", echo).tokens.size());
+    assertEquals(" three", CompletionJson.read(
+        "{\"choices\":[{\"delta\":{\"content\":\" two three\"}}]}", echo).tokens.get(0).text());
+    assertEquals("One", CompletionJson.read("{\"choices\":[{\"delta\":{\"content\":\"One\"}}]}", echo).tokens.get(0)
+        .text());
+    for (String other : new String[] {"Two", "One too", "One tow three"}) {
+      assertEquals(RemoteException.Kind.PROTOCOL, assertThrows(RemoteException.class, () -> CompletionJson.read(
+          "{\"choices\":[{\"text\":\"" + other + "\"}]}", new Echo("One two"))).kind(), other);
+    }
   }
 
   @Test

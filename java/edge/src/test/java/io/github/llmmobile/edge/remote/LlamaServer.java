@@ -37,13 +37,13 @@ final class LlamaServer implements AutoCloseable {
     Path program = Path.of(System.getProperty("llmm.llama.server", "llama-server"));
     assumeTrue(Files.isExecutable(program), () -> program + " is missing; ci/peer --server builds it");
     Process process = new ProcessBuilder(List.of(program.toString(), "--model", model.toString(), "--host", "127.0.0.1",
-        "--port", "0", "--ctx-size", "2048", "--parallel", "1", "--threads", "2", "--no-ui"))
+        "--port", "0", "--ctx-size", "2048", "--parallel", "1", "--threads", "1", "--no-ui"))
         .redirectErrorStream(true).start();
     LlamaServer server = new LlamaServer(process);
     Thread reader = new Thread(server::readLog, "llama-server-log");
     reader.setDaemon(true);
     reader.start();
-    if (!server.ready.await(120, TimeUnit.SECONDS) || url.isEmpty()) {
+    if (!server.ready.await(120, TimeUnit.SECONDS) || server.url.isEmpty()) {
       server.close();
       synchronized (server.log) {
         fail("llama-server has not started:\n" + String.join("\n", server.log));

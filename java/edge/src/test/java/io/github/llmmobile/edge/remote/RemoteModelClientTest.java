@@ -318,13 +318,14 @@ class RemoteModelClientTest {
       }
       int prompt = 10;
       if (isChat && body.getAsJsonArray("messages").size() == 2) {
-        boolean does = continues.equals("plain") || continues.equals("flags") && body.has("continue_final_message");
+        boolean does = continues.equals("plain") || continues.equals("echo") || continues.equals("flags") && body.has("continue_final_message");
         prompt += does ? 1 : 6;
       }
+      String text = isChat && prompt == 11 && continues.equals("echo") ? "onex" : "x";
       String scored = logprobs && body.has("logprobs")
           ? ",\"logprobs\":{\"content\":[{\"token\":\"x\",\"logprob\":-1,\"top_logprobs\":[{\"token\":\"x\","
               + "\"logprob\":-1}]}]}" : "";
-      reply.json("{\"choices\":[{" + (isChat ? "\"message\":{\"content\":\"x\"}" : "\"text\":\"x\"")
+      reply.json("{\"choices\":[{" + (isChat ? "\"message\":{\"content\":\"" + text + "\"}" : "\"text\":\"x\"")
           + ",\"finish_reason\":\"length\"" + scored + "}],\"usage\":{\"prompt_tokens\":" + prompt + "}}");
     };
   }
@@ -347,6 +348,8 @@ class RemoteModelClientTest {
         texts::toString);
     RemoteDescription gateway = describe(endpoint(false, true, false, "no"));
     assertTrue(!gateway.completions() && gateway.chat() && !gateway.continuesChat(), gateway::toString);
+    RemoteDescription echo = describe(endpoint(true, true, true, "echo"));
+    assertTrue(echo.continuesChat() && echo.echoes() && !all.echoes(), echo::toString);
     RemoteDescription flags = describe(endpoint(true, true, true, "flags"));
     assertEquals(RemoteDescription.Continuation.FLAGS, flags.continuation());
   }

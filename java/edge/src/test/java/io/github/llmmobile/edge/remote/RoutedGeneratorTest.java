@@ -39,6 +39,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Both models at once: a tiny one here, and one that is played over there. */
 class RoutedGeneratorTest {
@@ -57,6 +58,7 @@ class RoutedGeneratorTest {
   private final AtomicInteger counter = new AtomicInteger();
   private volatile Mode mode = Mode.WELL;
   private volatile boolean continues = true;
+  private volatile boolean echoes;
   private ScriptedServer server;
   private LlmSession session;
 
@@ -82,8 +84,8 @@ class RoutedGeneratorTest {
     boolean chat = body.has("messages");
     if (!body.has("stream")) {
       int prompt = chat ? 5 + body.getAsJsonArray("messages").size() * (continues ? 1 : 6) : 3;
-      reply.json("{\"choices\":[{\"text\":\"x\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":" + prompt
-          + "}}");
+      reply.json("{\"choices\":[{\"text\":\"" + (echoes && prompt == 7 ? "onex" : "x")
+          + "\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":" + prompt + "}}");
       return;
     }
     if (!chat && body.get("prompt").getAsString().equals("1, 2, 3,")) {
@@ -116,6 +118,12 @@ class RoutedGeneratorTest {
         break;
     }
     reply.streamHead();
+    String repeated = "";
+    if (chat && echoes) {
+      synchronized (asked) {
+        repeated = asked.get(asked.size() - 1);
+      }
+    }
     int most = Math.min(body.get("max_tokens").getAsInt(), 40);
     int until = now == Mode.WELL ? most : Math.min(3, most);
     for (int i = 0; i < until; i++) {
@@ -123,6 +131,7 @@ class RoutedGeneratorTest {
       synchronized (asked) {
         said.add(word);
       }
+      word = (i == 0 ? repeated : "") + word;
       JsonObject event = JsonParser.parseString(chat ? "{\"choices\":[{\"delta\":{}}]}" : "{\"choices\":[{}]}")
           .getAsJsonObject();
       JsonObject choice = event.getAsJsonArray("choices").get(0).getAsJsonObject();
@@ -453,11 +462,15 @@ class RoutedGeneratorTest {
 
   private static final RoutedPrompt CHAT = RoutedPrompt.chat(List.of(ChatMessage.user(PROMPT)));
 
-  @Test
-  void conversationsAreContinuedByTheirAnswers() {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void conversationsAreContinuedByTheirAnswers(boolean repeats) {
+    echoes = repeats;
     RoutedResult result = generate(builder(0.3).build(), CHAT, GREEDY, CancellationToken.none());
     assertEquals(heard.toString(), result.text());
     assertTrue(result.routing().remoteTokens() > 0, result::toString);
+    assertEquals(said, heardRemote);
+    assertEquals(0, result.routing().failures());
     for (String request : asked) {
       assertTrue(heard.toString().startsWith(request), request);
     }
