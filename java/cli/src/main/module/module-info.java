@@ -2,6 +2,7 @@
 module io.github.llmmobile.cli {
   requires io.github.llmmobile.core;
   requires io.github.llmmobile.edge;
+  requires java.net.http;
   requires com.google.gson;
   requires info.picocli;
   requires jdk.httpserver;

@@ -116,8 +116,13 @@ public final class SessionStats {
     pruneOmittedMost = reals[7];
   }
 
-  /** What was counted since an earlier moment; lengths, threads, memory and what is pruned are those of now. */
-  SessionStats since(SessionStats before) {
+  /**
+   * What was counted since an earlier moment; lengths, threads, memory and what is pruned are those of now.
+   *
+   * @param before counters of the same session at that moment, with no reset since (required)
+   * @return the difference (never null)
+   */
+  public SessionStats since(SessionStats before) {
     long steps = pruneSteps - before.pruneSteps;
     long tests = pruneTests - before.pruneTests;
     long[] values = {

@@ -18,6 +18,8 @@ final class HelpSections {
       WorkerArguments.class, "Worker",
       SamplingArguments.class, "Choosing tokens",
       ModelArguments.class, "Model",
+      RemoteArguments.class, "Larger model",
+      RoutingArguments.class, "Larger model",
       ConfigArguments.class, "Configuration",
       CommonArguments.class, "General");
 

@@ -91,6 +91,7 @@ public final class LlmMobileCli {
     commands.put("bench", BenchCommand::new);
     commands.put("perplexity", PerplexityCommand::new);
     commands.put("needle", NeedleCommand::new);
+    commands.put("routing", RoutingCommand::new);
     commands.put("calibrate", CalibrateCommand::new);
     commands.put("compress", CompressCommand::new);
     commands.put("worker", WorkerCommand::new);

@@ -14,6 +14,8 @@ import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.config.TokenPruningConfig;
 import io.github.llmmobile.edge.SplitResult;
+import io.github.llmmobile.edge.remote.RoutedPrompt;
+import io.github.llmmobile.edge.remote.RoutedResult;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -39,6 +41,7 @@ import picocli.CommandLine.Parameters;
       "  llm-mobile run --stats --max-memory-mb 32 --spill-directory /var/tmp/pages @long.txt",
       "  llm-mobile run --pruning-threshold 0.01 --explain-pruning page.html @long.txt",
       "  llm-mobile run --worker worker.example:7443 --tls keys --codec int8 --stats \"Hi\"",
+      "  llm-mobile run --remote-model http://127.0.0.1:8080 --explain-routing \"Who was Ada Lovelace?\"",
       "  llm-mobile run --json-schema person.schema.json \"Invent a person.\"",
     })
 final class RunCommand implements Callable<Integer> {
@@ -65,6 +68,7 @@ final class RunCommand implements Callable<Integer> {
   @Nullable Path explainPruning;
 
   @Mixin WorkerArguments worker = new WorkerArguments();
+  @Mixin RoutingArguments routing = new RoutingArguments();
   @Mixin SamplingArguments sampling = new SamplingArguments();
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
@@ -83,9 +87,16 @@ final class RunCommand implements Callable<Integer> {
     InferenceConfig config = recorded(configuration.merged());
     int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
     GenerationOptions options = sampling.options(maxTokens);
+    routing.check();
     String text = TextInput.prompt(env, prompt);
+    if (worker.given() && routing.active()) {
+      throw CliException.usage("--worker and --remote-model exclude each other", "give only one of them");
+    }
     if (worker.given()) {
       return split(config, options, text, maxTokens);
+    }
+    if (routing.active()) {
+      return routed(config, options, text, maxTokens);
     }
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         OpenSession open = OpenSession.open(env, models, config, 0, cancellation)) {
@@ -120,6 +131,37 @@ final class RunCommand implements Callable<Integer> {
       env.flush();
       if (stats) {
         env.err().print(SplitReports.table(result, run).render(env.errStyle()));
+      }
+      return exitCode(result.stopReason(), maxTokens).number();
+    }
+  }
+
+  /** The same with hard tokens, or all, from another model. */
+  private int routed(InferenceConfig config, GenerationOptions options, String text, int maxTokens) {
+    if (explainPruning != null) {
+      throw CliException.usage("--explain-pruning and --remote-model exclude each other", "give only one of them");
+    }
+    RoutedRun run = new RoutedRun(env, routing, config);
+    try (Cancellation cancellation = new Cancellation(env.interrupts());
+        OpenSession open = OpenSession.open(env, models, RoutedRun.ofSession(config), 0, cancellation)) {
+      List<ChatMessage> messages = messages(open.model(), text);
+      boolean chat = !messages.isEmpty();
+      AnswerPrinter printer = new AnswerPrinter(env, !common.json);
+      RoutedResult result = run.generate(open, chat ? RoutedPrompt.chat(messages) : RoutedPrompt.text(text), chat,
+          options, printer, cancellation.token());
+      printer.end();
+      Reports.warnOfTechniques(env, result.techniques());
+      if (common.json) {
+        JsonObject json = run.json(result);
+        json.add("model", Reports.model(open.path(), open.model().info()));
+        env.out().println(Json.line(json));
+      }
+      env.flush();
+      if (routing.explain) {
+        env.err().print(run.explanation().render(env.errStyle()));
+      }
+      if (stats) {
+        env.err().print(run.statsTable(result).render(env.errStyle()));
       }
       return exitCode(result.stopReason(), maxTokens).number();
     }

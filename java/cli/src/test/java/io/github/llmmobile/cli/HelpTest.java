@@ -16,7 +16,8 @@ import picocli.CommandLine.Model.OptionSpec;
 
 class HelpTest {
   private static final List<String> COMMANDS =
-      List.of("run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "worker", "keys", "models", "completion");
+      List.of("run", "chat", "inspect", "bench", "perplexity", "needle", "routing", "calibrate", "compress", "worker",
+          "keys", "models", "completion");
 
   @Test
   void rootHelpListsTheCommands() {
@@ -27,7 +28,8 @@ class HelpTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle", "compress", "worker", "keys", "models", "completion"})
+  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle", "routing", "compress", "models",
+          "completion"})
   void everyCommandHasExamplesAndExitCodes(String command) {
     TestCli.Outcome outcome = new TestCli().run(command, "--help");
     assertEquals(0, outcome.code());
@@ -50,7 +52,7 @@ class HelpTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle"})
+  @ValueSource(strings = {"run", "chat", "inspect", "bench", "perplexity", "needle", "routing"})
   void everyModelCommandTakesTheCommonOptions(String command) {
     Set<String> names = optionNames(command);
     for (String name : List.of("--model", "--config", "--threads", "--json", "--verbose", "--context",
