@@ -19,6 +19,8 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.edge.CoreModels;
+import io.github.llmmobile.edge.TinyModels;
 import io.github.llmmobile.edge.policy.CircuitBreaker;
 import io.github.llmmobile.edge.policy.DeviceState;
 import io.github.llmmobile.edge.policy.LinkEstimator;
@@ -27,8 +29,6 @@ import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RemotePolicy;
 import io.github.llmmobile.edge.policy.RoutingEvent;
 import io.github.llmmobile.edge.policy.Uncertainty;
-import io.github.llmmobile.testing.Models;
-import io.github.llmmobile.testing.TinyModel;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,7 +65,7 @@ class RoutedGeneratorTest {
   @BeforeEach
   void open() throws IOException {
     server = new ScriptedServer(this::play);
-    session = Models.tiny().newSession(Models.tinySession());
+    session = CoreModels.tiny().newSession(CoreModels.tinySession());
   }
 
   @AfterEach
@@ -153,7 +153,7 @@ class RoutedGeneratorTest {
   }
 
   private RoutedGenerator.Builder builder(double share) {
-    return RoutedGenerator.builder(Models.tiny(), session, client()).share(share).burstTokens(4).events(events::add);
+    return RoutedGenerator.builder(CoreModels.tiny(), session, client()).share(share).burstTokens(4).events(events::add);
   }
 
   private RoutedResult generate(RoutedGenerator generator, GenerationOptions options) {
@@ -176,7 +176,7 @@ class RoutedGeneratorTest {
 
   /** What the device says by itself; a tiny model likes to end in the midst of a character. */
   private void assertAlone(RoutedResult result) {
-    try (LlmSession other = Models.tiny().newSession(Models.tinySession())) {
+    try (LlmSession other = CoreModels.tiny().newSession(CoreModels.tinySession())) {
       GenerationResult alone = other.generate(Prompt.text(PROMPT), GREEDY);
       assertEquals(alone.text().replaceAll("\ufffd+$", ""), result.text());
     }
@@ -291,7 +291,7 @@ class RoutedGeneratorTest {
       synchronized (asked) {
         asked.clear();
       }
-      RoutedGenerator generator = RoutedGenerator.builder(Models.tiny(), session, client()).share(0.4).burstTokens(4)
+      RoutedGenerator generator = RoutedGenerator.builder(CoreModels.tiny(), session, client()).share(0.4).burstTokens(4)
           .events(event -> {
             events.add(event);
             // HANG costs a deadline; once in a while is enough.
@@ -363,7 +363,7 @@ class RoutedGeneratorTest {
   // ---- policy -------------------------------------------------------------------------------------------------
 
   private RoutedGenerator policed(double share, RemotePolicy.Builder policy, RemoteModelClient client) {
-    return RoutedGenerator.builder(Models.tiny(), session, client).share(share).burstTokens(4).events(events::add)
+    return RoutedGenerator.builder(CoreModels.tiny(), session, client).share(share).burstTokens(4).events(events::add)
         .policy(policy.build()).build();
   }
 
@@ -443,7 +443,7 @@ class RoutedGeneratorTest {
 
   @Test
   void whatDoesNotFitGoesAwayOrFails() throws IOException {
-    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(TinyModel.CONTEXT));
+    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(TinyModels.CONTEXT));
     RoutedResult result = generate(builder(0.1).build(), large, GREEDY, CancellationToken.none());
     assertEquals(1, result.routing().remoteShare());
     assertEquals(Reason.DOES_NOT_FIT, events.get(0).reason());
