@@ -4,6 +4,7 @@ module io.github.llmmobile.cli {
   requires io.github.llmmobile.edge;
   requires com.google.gson;
   requires info.picocli;
+  requires java.logging;
   requires jdk.httpserver;
   requires org.bytedeco.javacpp;
   requires org.bytedeco.openblas;
