@@ -57,6 +57,43 @@ def run(args, prompt, more):
     return json.loads(done.stdout)
 
 
+def trial(args, worker, folder, prompts, totals):
+    """All sessions; adds up what they report and gives the number of those that were wrong."""
+    chance = random.Random(args.seed)
+    expected = {}
+    bad = 0
+    keys = os.path.join(folder, "keys")
+    remote = ["--worker", f"localhost:{worker.port}", "--tls", keys, "--codec", args.codec]
+    for i in range(args.sessions):
+        prompt = prompts[i % len(prompts)]
+        if prompt not in expected:
+            expected[prompt] = run(args, prompt, remote if args.codec != "f32" else [])["tokens"]
+        # Starting takes about a second, an answer another one: the kill comes anywhere, or a little too late.
+        pause = chance.uniform(0.5, 3.0)
+
+        def strike(pause=pause):
+            time.sleep(pause)
+            worker.kill()
+            worker.start()
+
+        striker = threading.Thread(target=strike)
+        striker.start()
+        try:
+            answer = run(args, prompt, remote)
+            if answer["tokens"] != expected[prompt]:
+                bad += 1
+                print(f"session {i}: {answer['tokens']} instead of {expected[prompt]}", file=sys.stderr)
+            for name in totals:
+                totals[name] += answer["edge"][name]
+        except (RuntimeError, subprocess.TimeoutExpired) as e:
+            bad += 1
+            print(f"session {i}: {e}", file=sys.stderr)
+        striker.join()
+        if (i + 1) % 10 == 0:
+            print(f"{i + 1} sessions, {bad} bad, {totals}", file=sys.stderr)
+    return bad
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--program", required=True)
@@ -70,42 +107,16 @@ def main():
     args = parser.parse_args()
     with open(args.prompts, encoding="utf-8") as f:
         prompts = [line.strip() for line in f if line.strip()]
-    chance = random.Random(args.seed)
-    expected = {}
-    bad = 0
+    # Ended from outside, it still takes its worker along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     totals = {"split_steps": 0, "local_steps": 0, "losses": 0, "replayed_rows": 0, "connections": 0}
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([args.program, "keys", os.path.join(folder, "keys")], check=True, stdout=subprocess.DEVNULL)
         worker = Worker(args, folder)
-        remote = ["--worker", f"localhost:{worker.port}", "--tls", os.path.join(folder, "keys"), "--codec", args.codec]
-        for i in range(args.sessions):
-            prompt = prompts[i % len(prompts)]
-            if prompt not in expected:
-                expected[prompt] = run(args, prompt, remote if args.codec != "f32" else [])["tokens"]
-            # Starting takes about a second, an answer another one: the kill comes anywhere, or a little too late.
-            pause = chance.uniform(0.5, 3.0)
-
-            def strike(pause=pause):
-                time.sleep(pause)
-                worker.kill()
-                worker.start()
-
-            striker = threading.Thread(target=strike)
-            striker.start()
-            try:
-                answer = run(args, prompt, remote)
-                if answer["tokens"] != expected[prompt]:
-                    bad += 1
-                    print(f"session {i}: {answer['tokens']} instead of {expected[prompt]}", file=sys.stderr)
-                for name in totals:
-                    totals[name] += answer["edge"][name]
-            except (RuntimeError, subprocess.TimeoutExpired) as e:
-                bad += 1
-                print(f"session {i}: {e}", file=sys.stderr)
-            striker.join()
-            if (i + 1) % 20 == 0:
-                print(f"{i + 1} sessions, {bad} bad, {totals}", file=sys.stderr)
-        worker.kill()
+        try:
+            bad = trial(args, worker, folder, prompts, totals)
+        finally:
+            worker.kill()
     print(f"{args.sessions} sessions, worker killed in each: {args.sessions - bad} with the same tokens, {bad} not; {totals}")
     return 1 if bad else 0
 

@@ -5,6 +5,7 @@ module io.github.llmmobile.cli {
   requires java.net.http;
   requires com.google.gson;
   requires info.picocli;
+  requires java.logging;
   requires jdk.httpserver;
   requires org.bytedeco.javacpp;
   requires org.bytedeco.openblas;

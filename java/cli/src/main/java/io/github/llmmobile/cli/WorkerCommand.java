@@ -17,6 +17,8 @@ import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -36,6 +38,8 @@ import picocli.CommandLine.Option;
 final class WorkerCommand implements Callable<Integer> {
   private static final int MAX_DRAIN_SECONDS = 3600;
   private static final int STOP_SECONDS = 5;
+  /** Its log: to gRPC a device that goes away is worth a stack trace. Held, since the settings go with it. */
+  private static final Logger GRPC_LOG = Logger.getLogger("io.grpc");
 
   private final CliEnvironment env;
 
@@ -117,6 +121,9 @@ final class WorkerCommand implements Callable<Integer> {
       options.keys(KeyFolder.open(tls));
     } else {
       Reports.warn(env, "--insecure: no TLS; for devices on this machine and for tests");
+    }
+    if (!common.verbose) {
+      GRPC_LOG.setLevel(Level.SEVERE);
     }
     CountDownLatch stop = new CountDownLatch(1);
     env.interrupts().patience(drainSeconds + STOP_SECONDS);

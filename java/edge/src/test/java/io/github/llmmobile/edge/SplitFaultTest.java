@@ -260,8 +260,23 @@ class SplitFaultTest {
       assertEquals(5, listener.heard.tokens.size());
     }
     LlmException e = assertThrows(LlmException.class,
-        () -> SplitSession.open(model, SplitFixture.address(worker), impatient));
+        () -> SplitSession.open(model, address("127.0.0.1", port), impatient));
     assertEquals(ErrorCode.REMOTE_UNAVAILABLE, e.code());
+  }
+
+  @Test
+  void aSessionThatWasSilentForLongIsTakenUpAgainWhenItIsNeeded() {
+    int[] prompt = prompt(10, 30);
+    try (Worker brisk = Worker.start(workerOptions().idle(Duration.ofMillis(300)).build());
+        SplitSession session = SplitSession.open(model, SplitFixture.address(brisk), options().build())) {
+      Eventually.await("the worker ends the stream", () -> session.trouble().isPresent());
+      assertTrue(session.trouble().get().contains("ABORTED"), session.trouble().get());
+      SplitListenerBase listener = new SplitListenerBase();
+      SplitResult result = session.generate(prompt, GREEDY, listener);
+      assertSame(prompt, result, listener.heard);
+      assertEquals(0, result.stats().localSteps());
+      assertEquals(2, result.stats().connections());
+    }
   }
 
   @Test

@@ -19,6 +19,7 @@ import io.github.llmmobile.edge.wire.Wire;
 import io.grpc.Server;
 import io.grpc.netty.shaded.io.grpc.netty.GrpcSslContexts;
 import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
+import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 import io.grpc.netty.shaded.io.netty.handler.ssl.ClientAuth;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
@@ -121,6 +122,8 @@ public final class Worker implements AutoCloseable {
         .maxConcurrentCallsPerConnection(MAX_STREAMS_PER_CONNECTION)
         .permitKeepAliveTime(5, TimeUnit.SECONDS)
         .permitKeepAliveWithoutCalls(false)
+        // A worker that is started again takes its former place at once.
+        .withOption(ChannelOption.SO_REUSEADDR, true)
         .addService(new Service())
         .addService(health);
     if (options.keys().isPresent()) {
