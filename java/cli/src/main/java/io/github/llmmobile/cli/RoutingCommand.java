@@ -48,7 +48,7 @@ final class RoutingCommand implements Callable<Integer> {
 
   private final CliEnvironment env;
 
-  @Option(names = "--prompts", required = true, paramLabel = "FILE", description = "Prompts, one per line.")
+  @Option(names = "--prompts", required = true, paramLabel = "FILE", description = "Prompts, one per line; \\n is a line break.")
   @Nullable Path prompts;
 
   @Option(names = "--shares", paramLabel = "X,X,...", split = ",", defaultValue = "0.05,0.12,0.25,0.5",
@@ -84,7 +84,7 @@ final class RoutingCommand implements Callable<Integer> {
     InferenceConfig config = configuration.merged();
     int maxTokens = configuration.maxTokens(config, 64);
     List<String> lines = TextInput.file(Objects.requireNonNull(prompts)).lines()
-        .filter(line -> !line.isBlank()).toList();
+        .filter(line -> !line.isBlank()).map(line -> line.replace("\\n", "\n")).toList();
     for (double share : shares) {
       if (!(share > 0 && share < 1)) {
         throw CliException.usage("--shares must be above 0 and below 1, but one is " + share, "0.12 is a good one");
