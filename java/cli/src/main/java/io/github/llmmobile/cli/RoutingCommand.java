@@ -45,6 +45,8 @@ import picocli.CommandLine.Option;
     })
 final class RoutingCommand implements Callable<Integer> {
   private static final int RANDOM_GOES = 100;
+  /** What is measured is what comes out, not whether it comes in time. */
+  private static final int PATIENCE_MILLIS = 30_000;
 
   private final CliEnvironment env;
 
@@ -123,7 +125,7 @@ final class RoutingCommand implements Callable<Integer> {
   private RoutedGenerator generator(OpenSession open, RemoteModelClient client, double share,
       ToDoubleFunction<LlmSession> by) {
     return RoutedGenerator.builder(open.model(), open.session(), client).share(share).burstTokens(burst).measure(by)
-        .build();
+        .deadlines(PATIENCE_MILLIS, PATIENCE_MILLIS).build();
   }
 
   private RoutedResult answer(RoutedGenerator generator, String prompt, GenerationOptions options,
@@ -247,6 +249,14 @@ final class RoutingCommand implements Callable<Integer> {
       array.add(one);
     }
     json.add("rows", array);
+    JsonArray uncertainties = new JsonArray();
+    JsonArray agrees = new JsonArray();
+    places.forEach(place -> {
+      uncertainties.add(place.uncertainty());
+      agrees.add(place.agrees());
+    });
+    json.add("uncertainties", uncertainties);
+    json.add("agrees", agrees);
     return json;
   }
 }

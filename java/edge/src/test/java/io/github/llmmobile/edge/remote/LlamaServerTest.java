@@ -157,8 +157,8 @@ class LlamaServerTest {
 
   private RoutedResult routed(RemoteModelClient client, RoutedPrompt prompt, double share, RoutedListener listener) {
     try (LlmSession session = session()) {
-      return RoutedGenerator.builder(Models.smol(), session, client).share(share).events(events::add).build()
-          .generate(prompt, GREEDY, listener, NEVER);
+      return RoutedGenerator.builder(Models.smol(), session, client).share(share).events(events::add)
+          .deadlines(PATIENCE_MILLIS, PATIENCE_MILLIS).build().generate(prompt, GREEDY, listener, NEVER);
     }
   }
 
