@@ -50,7 +50,8 @@ final class RoutingCommand implements Callable<Integer> {
 
   private final CliEnvironment env;
 
-  @Option(names = "--prompts", required = true, paramLabel = "FILE", description = "Prompts, one per line; \\n is a line break.")
+  @Option(names = "--prompts", required = true, paramLabel = "FILE",
+      description = "Prompts, one per line; \\n is a line break.")
   @Nullable Path prompts;
 
   @Option(names = "--shares", paramLabel = "X,X,...", split = ",", defaultValue = "0.05,0.12,0.25,0.5",

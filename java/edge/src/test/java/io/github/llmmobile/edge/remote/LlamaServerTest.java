@@ -106,7 +106,8 @@ class LlamaServerTest {
 
   @Test
   void logProbabilitiesAreThoseOfTheModelHere() {
-    List<RemoteToken> tokens = run(server.client(), RemoteRequest.text(STORY).maxTokens(3).greedy().topLogprobs(2).build());
+    List<RemoteToken> tokens = run(server.client(),
+        RemoteRequest.text(STORY).maxTokens(3).greedy().topLogprobs(2).build());
     try (LlmSession session = session()) {
       GenerationResult here =
           session.generate(Prompt.text(STORY), GREEDY.toBuilder().maxTokens(3).logprobs(true).build());

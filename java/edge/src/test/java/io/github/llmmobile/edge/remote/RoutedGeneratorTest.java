@@ -156,8 +156,8 @@ class RoutedGeneratorTest {
   }
 
   private RoutedGenerator.Builder builder(double share) {
-    return RoutedGenerator.builder(Models.tiny(), session, client()).share(share).burstTokens(4).deadlines(WAIT_MILLIS, WAIT_MILLIS)
-        .events(events::add);
+    return RoutedGenerator.builder(Models.tiny(), session, client()).share(share).burstTokens(4)
+        .deadlines(WAIT_MILLIS, WAIT_MILLIS).events(events::add);
   }
 
   private RoutedResult generate(RoutedGenerator generator, GenerationOptions options) {
@@ -363,8 +363,8 @@ class RoutedGeneratorTest {
   // ---- policy -------------------------------------------------------------------------------------------------
 
   private RoutedGenerator policed(double share, RemotePolicy.Builder policy, RemoteModelClient client) {
-    return RoutedGenerator.builder(Models.tiny(), session, client).share(share).burstTokens(4).deadlines(WAIT_MILLIS, WAIT_MILLIS)
-        .events(events::add)
+    return RoutedGenerator.builder(Models.tiny(), session, client).share(share).burstTokens(4)
+        .deadlines(WAIT_MILLIS, WAIT_MILLIS).events(events::add)
         .policy(policy.build()).build();
   }
 
