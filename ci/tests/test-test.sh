@@ -17,6 +17,9 @@ program "$tree/ci/equality" <<'END'
 echo "equality: 10 passed, ${EQUALITY_FAILED:-0} failed, 0 skipped"
 [ "${EQUALITY_FAILED:-0}" = 0 ]
 END
+program "$tree/ci/remote" <<'END'
+echo 'remote: 6 passed, 0 failed, 0 skipped'
+END
 echo '<testsuite tests="77" failures="0" errors="0" skipped="0"></testsuite>' >"$reports/TEST-old.xml"
 program "$scratch/bin/mvn" <<'END'
 echo '[INFO]  7/20 Test  #7: Model.Loads ...............***Skipped   0.01 sec'
@@ -49,8 +52,9 @@ last() { printf '%s\n' "$out" | sed -n '$p'; }
 try "$tree/ci/test"
 check "a failed Java test fails the whole, even if Maven were content" 1 "native (ctest): 19 passed, 0 failed, 1 skipped" \
     "java (Surefire, Failsafe): 4 passed, 2 failed, 1 skipped" "native (asan): 8 passed" "native (tsan): 8 passed" \
-    "native (arm64): 8 passed" "same answers as llama.cpp: 10 passed"
-same "the last line is the sum" "$(last)" "64 passed, 2 failed, 2 skipped"
+    "native (arm64): 8 passed" "same answers as llama.cpp: 10 passed" \
+    "against a real server: 6 passed"
+same "the last line is the sum" "$(last)" "70 passed, 2 failed, 2 skipped"
 lacks "reports of a former run are not counted" test -e "$reports/TEST-old.xml"
 check "sanitizers leave out the long tests and those of real models" 1 "--preset asan -LE long|model"
 check "a data race ends its test" 1 "TSAN=halt_on_error=1"

@@ -61,7 +61,7 @@ final class RoutingArguments {
       throw CliException.usage("--remote-share must be from 0 to 1, but is " + share, "0.12 is the default");
     }
     if (burst < 1) {
-      throw CliException.usage("--remote-burst must be at least 1, but is " + burst, "8 is the default");
+      throw CliException.usage("--remote-burst must be at least 1, but is " + burst, "2 is the default");
     }
   }
 }

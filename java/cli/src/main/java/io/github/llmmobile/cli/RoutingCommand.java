@@ -45,10 +45,13 @@ import picocli.CommandLine.Option;
     })
 final class RoutingCommand implements Callable<Integer> {
   private static final int RANDOM_GOES = 100;
+  /** What is measured is what comes out, not whether it comes in time. */
+  private static final int PATIENCE_MILLIS = 30_000;
 
   private final CliEnvironment env;
 
-  @Option(names = "--prompts", required = true, paramLabel = "FILE", description = "Prompts, one per line.")
+  @Option(names = "--prompts", required = true, paramLabel = "FILE",
+      description = "Prompts, one per line; \\n is a line break.")
   @Nullable Path prompts;
 
   @Option(names = "--shares", paramLabel = "X,X,...", split = ",", defaultValue = "0.05,0.12,0.25,0.5",
@@ -84,7 +87,7 @@ final class RoutingCommand implements Callable<Integer> {
     InferenceConfig config = configuration.merged();
     int maxTokens = configuration.maxTokens(config, 64);
     List<String> lines = TextInput.file(Objects.requireNonNull(prompts)).lines()
-        .filter(line -> !line.isBlank()).toList();
+        .filter(line -> !line.isBlank()).map(line -> line.replace("\\n", "\n")).toList();
     for (double share : shares) {
       if (!(share > 0 && share < 1)) {
         throw CliException.usage("--shares must be above 0 and below 1, but one is " + share, "0.12 is a good one");
@@ -123,7 +126,7 @@ final class RoutingCommand implements Callable<Integer> {
   private RoutedGenerator generator(OpenSession open, RemoteModelClient client, double share,
       ToDoubleFunction<LlmSession> by) {
     return RoutedGenerator.builder(open.model(), open.session(), client).share(share).burstTokens(burst).measure(by)
-        .build();
+        .deadlines(PATIENCE_MILLIS, PATIENCE_MILLIS).build();
   }
 
   private RoutedResult answer(RoutedGenerator generator, String prompt, GenerationOptions options,
@@ -247,6 +250,14 @@ final class RoutingCommand implements Callable<Integer> {
       array.add(one);
     }
     json.add("rows", array);
+    JsonArray uncertainties = new JsonArray();
+    JsonArray agrees = new JsonArray();
+    places.forEach(place -> {
+      uncertainties.add(place.uncertainty());
+      agrees.add(place.agrees());
+    });
+    json.add("uncertainties", uncertainties);
+    json.add("agrees", agrees);
     return json;
   }
 }

@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Keeps a device from asking an endpoint that does not answer: after 5 failures within 10 s, or one that cost the user a
- * whole deadline, it opens, and only one attempt is let through when its time is over; that attempt closes it or opens it again. The time is 5 s while a user
- * waits for an answer; otherwise it doubles from 5 s to 60 s. Threads: any.
+ * whole deadline, it opens, and only one attempt is let through when its time is over; that attempt closes it or opens
+ * it again. The time is 5 s while a user waits for an answer; otherwise it doubles from 5 s to 60 s. Threads: any.
  */
 public final class CircuitBreaker {
   /** Whether attempts are let through. */

@@ -19,6 +19,7 @@ final class OnlineQuantile {
   private final ArrayDeque<Double> inOrder = new ArrayDeque<>();
   private int prior;
   private int size;
+  private double credit;
 
   /** Starts with uncertainties of a former run, at most as many as the window holds; with even ones if there are none. */
   OnlineQuantile(double[] former) {
@@ -32,15 +33,46 @@ final class OnlineQuantile {
     prior = n;
   }
 
-  /** Whether the uncertainty lies above the threshold as it was, which then learns of it. */
+  /**
+   * Whether the uncertainty is among the given rate of the largest, as far as those before tell; then it is one of them.
+   * Of several that are equal, and where the rate falls between two, it is so for the right part of them.
+   */
   boolean above(double uncertainty, double rate) {
-    boolean above = uncertainty > threshold(rate);
+    double among = (rate * (size + 1) - larger(uncertainty)) / (equal(uncertainty) + 1);
+    boolean above = among >= 1;
+    if (among > 0 && among < 1) {
+      credit += among;
+      above = credit >= 1;
+      credit -= above ? 1 : 0;
+    }
     if (prior > 0 || size == WINDOW) {
       prior = Math.max(0, prior - 1);
       remove(inOrder.removeFirst());
     }
     add(uncertainty);
     return above;
+  }
+
+  private int larger(double value) {
+    return size - firstAbove(value);
+  }
+
+  private int equal(double value) {
+    int at = firstAbove(value);
+    int count = 0;
+    while (at - count > 0 && sorted[at - count - 1] == value) {
+      count++;
+    }
+    return count;
+  }
+
+  private int firstAbove(double value) {
+    int found = Arrays.binarySearch(sorted, 0, size, value);
+    int at = found < 0 ? -found - 1 : found;
+    while (at < size && sorted[at] == value) {
+      at++;
+    }
+    return at;
   }
 
   /** The n known ones cut the next one's range into n + 1 parts that are equally probable. */

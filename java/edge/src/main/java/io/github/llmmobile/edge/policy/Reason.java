@@ -8,8 +8,6 @@ public enum Reason {
   EASY("the device's model is sure enough"),
   /** The device's model is unsure. */
   HARD("the device's model is unsure"),
-  /** Tokens after a burst stay on the device. */
-  COOL_DOWN("just after a burst"),
   /** The token is hard, but the share of remote tokens is used up for now. */
   SHARE_USED_UP("hard, but the remote share is used up"),
   /** Whoever asked wants nothing to leave the device. */

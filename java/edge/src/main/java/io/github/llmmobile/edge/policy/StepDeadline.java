@@ -4,18 +4,36 @@ import java.util.Arrays;
 
 /**
  * How long a step may take before the device goes on by itself: three times the 95th percentile of the last 64 steps,
- * between 250 ms and 3 s; 3 s before anything is known. Threads: any.
+ * within bounds; the upper one before anything is known. Threads: any.
  */
 public final class StepDeadline {
   private static final int KEPT = 64;
-  private static final long LEAST_NANOS = 250_000_000L;
-  private static final long MOST_NANOS = 3_000_000_000L;
+  private static final long NANOS_PER_MILLI = 1_000_000L;
 
+  private final long least;
+  private final long most;
   private final long[] nanos = new long[KEPT];
   private int count;
 
-  /** Knows nothing yet. */
-  public StepDeadline() {}
+  /** Knows nothing yet; from 250 ms to 3 s. */
+  public StepDeadline() {
+    this(250, 3000);
+  }
+
+  /**
+   * Knows nothing yet.
+   *
+   * @param leastMillis the shortest deadline, above 0
+   * @param mostMillis the longest, at least as much
+   */
+  public StepDeadline(int leastMillis, int mostMillis) {
+    if (leastMillis < 1 || mostMillis < leastMillis) {
+      throw new IllegalArgumentException("deadlines must be above 0 and in order, but are " + leastMillis + " and "
+          + mostMillis + " ms");
+    }
+    least = leastMillis * NANOS_PER_MILLI;
+    most = mostMillis * NANOS_PER_MILLI;
+  }
 
   /**
    * Takes the time of a step that came back.
@@ -34,11 +52,11 @@ public final class StepDeadline {
   public synchronized long nanos() {
     int n = Math.min(count, KEPT);
     if (n == 0) {
-      return MOST_NANOS;
+      return most;
     }
     long[] sorted = Arrays.copyOf(nanos, n);
     Arrays.sort(sorted);
     long p95 = sorted[(int) Math.ceil(0.95 * n) - 1];
-    return Math.min(MOST_NANOS, Math.max(LEAST_NANOS, p95 > MOST_NANOS ? MOST_NANOS : 3 * p95));
+    return Math.min(most, Math.max(least, p95 > most ? most : 3 * p95));
   }
 }

@@ -4,24 +4,26 @@ package io.github.llmmobile.edge.policy;
  * Tells easy tokens from hard ones so that a given share of all tokens comes from the remote model.
  *
  * <p>A token is hard if the device's model is less sure of it than of most of the last thousand: above the quantile of
- * their uncertainties that gives the rate of bursts which the share needs, with the length that bursts have had so far.
- * It must also be above 0.05, and a token bucket must not be empty, which lets through five thirds of the share over 256
- * tokens, so 20 % at the default share of 12 %. A hard token begins a burst of remote tokens, after which some tokens stay
- * on the device.
+ * their uncertainties that gives the rate of bursts which the share needs, with the length that bursts have had so far,
+ * and corrected by the share of the last few hundred tokens. It must also be above 0.05, and a token bucket must not be
+ * empty, which lets through five thirds of the share over 256 tokens, so 20 % at the default share of 12 %. A hard token
+ * begins a burst of remote tokens. There is no pause after a burst: hard tokens come in flocks, and a pause makes
+ * agreement worse (docs/remote.md).
  *
  * <p>Not for use by several threads at once.
  */
 public final class TokenRouter {
   /** The share of remote tokens that the design was tuned for. */
   public static final double DEFAULT_SHARE = 0.12;
-  /** Tokens that stay on the device after a burst, where the share leaves room for that. */
-  public static final int COOL_DOWN_TOKENS = 4;
 
   private static final double SURE = 0.05;
   private static final int LEARNED = 64;
   private static final int BUCKET_TOKENS = 256;
   private static final double BUCKET_FACTOR = 5.0 / 3;
   private static final double BURST_WEIGHT = 0.1;
+  private static final double OWED_TOKENS = 8;
+  private static final double LEAST_CORRECTION = 0.5;
+  private static final double MOST_CORRECTION = 4;
 
   private final double share;
   private final double refill;
@@ -29,7 +31,8 @@ public final class TokenRouter {
   private final OnlineQuantile threshold;
   private double burstTokens;
   private double bucket;
-  private int coolDown;
+  /** Remote tokens that the last few hundred had too few; below 0 for too many. */
+  private double owed;
   private long observed;
   private long localTokens;
   private long remoteTokens;
@@ -77,14 +80,9 @@ public final class TokenRouter {
    *
    * @param uncertainty of the device's model, 0 to 1, as of {@link Uncertainty}
    * @return {@link Reason#HARD} for a burst of remote tokens; otherwise the token stays on the device because it is
-   *     {@link Reason#EASY}, follows a burst ({@link Reason#COOL_DOWN}) or the share is used up ({@link
-   *     Reason#SHARE_USED_UP}) (never null)
+   *     {@link Reason#EASY} or the share is used up ({@link Reason#SHARE_USED_UP}) (never null)
    */
   public Reason decide(double uncertainty) {
-    if (coolDown > 0) {
-      coolDown--;
-      return Reason.COOL_DOWN;
-    }
     observed++;
     boolean above = threshold.above(uncertainty, hardRate());
     if (share == 0 || share < 1 && !(above && uncertainty > SURE)) {
@@ -96,6 +94,7 @@ public final class TokenRouter {
   /** A token came from the device. */
   public void local() {
     localTokens++;
+    count(0);
     bucket = Math.min(capacity, bucket + refill);
   }
 
@@ -106,27 +105,26 @@ public final class TokenRouter {
    */
   public void remote(int tokens) {
     remoteTokens += tokens;
+    for (int i = 0; i < tokens; i++) {
+      count(1);
+    }
     bucket = Math.min(capacity, bucket + refill * tokens) - tokens;
     if (tokens > 0) {
       burstTokens += BURST_WEIGHT * (tokens - burstTokens);
-      coolDown = coolDownTokens();
     }
   }
 
-  /** A high share has no room for a long pause between bursts. */
-  private int coolDownTokens() {
-    return share == 0 ? COOL_DOWN_TOKENS
-        : (int) Math.min(COOL_DOWN_TOKENS, Math.floor(burstTokens * (1 - share) / share));
-  }
-
   /**
-   * The rate h of hard decisions that gives the share s: a hard one brings m remote and then c local tokens, an easy one
-   * a local token, so s = hm / (hm + 1 - h + hc).
+   * The rate h of hard decisions that gives the share s: each brings m remote tokens, so s = hm / (hm + 1 - h). It is
+   * raised or lowered by what the last tokens had too few or too many.
    */
   private double hardRate() {
-    double m = burstTokens;
-    double rate = share / (m * (1 - share) + share * (1 - coolDownTokens()));
-    return Double.isNaN(rate) ? 1 : Math.max(0, Math.min(1, rate));
+    double rate = share / (burstTokens * (1 - share) + share);
+    return Math.min(1, rate * Math.max(LEAST_CORRECTION, Math.min(MOST_CORRECTION, 1 + owed / OWED_TOKENS)));
+  }
+
+  private void count(double ofThis) {
+    owed += share - ofThis - owed / BUCKET_TOKENS;
   }
 
   /**

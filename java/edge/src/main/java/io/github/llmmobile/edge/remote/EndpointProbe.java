@@ -143,7 +143,9 @@ final class EndpointProbe {
    */
   private Continuation continuation(Answer plain) {
     for (Continuation how : new Continuation[] {Continuation.LAST_MESSAGE, Continuation.FLAGS}) {
-      Answer begun = ask(RemoteRequest.chat(HELLO).answerSoFar(BEGUN).maxTokens(1).greedy().stream(false).build(), how, "");
+      RemoteRequest request =
+          RemoteRequest.chat(HELLO).answerSoFar(BEGUN).maxTokens(1).greedy().stream(false).build();
+      Answer begun = ask(request, how, "");
       if (begun != null && plain.promptTokens > 0 && begun.promptTokens > plain.promptTokens
           && begun.promptTokens - plain.promptTokens <= WORD_TOKENS) {
         echoes = begun.text.toString().startsWith(BEGUN);

@@ -348,7 +348,7 @@ public final class RemoteCall implements AutoCloseable {
     notifyAll();
   }
 
-  /** Tells the breaker, once, how it went. A caller who stopped says nothing about the endpoint, unless it had answered. */
+  /** Tells the breaker, once, how it went. A caller who stops says nothing about an endpoint that has not answered. */
   private void settle(@Nullable RemoteException e) {
     boolean answered;
     synchronized (this) {

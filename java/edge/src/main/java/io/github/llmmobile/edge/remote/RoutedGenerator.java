@@ -38,7 +38,7 @@ public final class RoutedGenerator {
   }
 
   /** Tokens of a burst unless it is set. */
-  public static final int DEFAULT_BURST_TOKENS = 8;
+  public static final int DEFAULT_BURST_TOKENS = 2;
 
   private static final int PROBE_MILLIS = 5000;
 
@@ -51,7 +51,7 @@ public final class RoutedGenerator {
   final RemotePolicy policy;
   final RoutingListener events;
   final TokenRouter router;
-  final StepDeadline deadline = new StepDeadline();
+  final StepDeadline deadline;
 
   private RoutedGenerator(Builder b) {
     model = b.model;
@@ -61,6 +61,7 @@ public final class RoutedGenerator {
     burstTokens = b.burstTokens;
     measure = b.measure;
     events = b.events;
+    deadline = new StepDeadline(b.leastMillis, b.mostMillis);
     router = new TokenRouter(b.share, b.burstTokens, b.learned);
     policy = b.policy != null ? b.policy
         : RemotePolicy.builder(DeviceState.desktop(), client.link(), client.breaker()).requestShare(b.share).build();
@@ -140,6 +141,8 @@ public final class RoutedGenerator {
     private @Nullable RemotePolicy policy;
     private RoutingListener events = RoutingListener.none();
     private double[] learned = new double[0];
+    private int leastMillis = 250;
+    private int mostMillis = 3000;
 
     private Builder(LlmModel model, LlmSession session, RemoteModelClient client) {
       this.model = Objects.requireNonNull(model, "model");
@@ -243,6 +246,20 @@ public final class RoutedGenerator {
      */
     public Builder learned(double[] value) {
       learned = value.clone();
+      return this;
+    }
+
+    /**
+     * Bounds of the time that a burst may take to its first token, and from one token to the next: within them it is three
+     * times the 95th percentile of what it took so far. Default: 250 and 3000.
+     *
+     * @param least milliseconds, above 0
+     * @param most milliseconds, at least as much
+     * @return this
+     */
+    public Builder deadlines(int least, int most) {
+      leastMillis = least;
+      mostMillis = most;
       return this;
     }
 

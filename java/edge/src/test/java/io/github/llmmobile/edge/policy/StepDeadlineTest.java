@@ -1,6 +1,7 @@
 package io.github.llmmobile.edge.policy;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import org.junit.jupiter.api.Test;
 
@@ -11,6 +12,9 @@ class StepDeadlineTest {
   @Test
   void isThreeSecondsBeforeAnythingIsKnown() {
     assertEquals(3000 * MS, deadline.nanos());
+    assertEquals(7 * MS, new StepDeadline(5, 7).nanos());
+    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(0, 7));
+    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(8, 7));
   }
 
   @Test

@@ -46,6 +46,15 @@ class TokenRouterTest {
     assertEquals(0.12, router.shareSoFar(), 0.015, router::toString);
   }
 
+  /** A text that goes round in circles: the least sure token is no less sure than the one a round before. */
+  @Test
+  void shareHoldsWhereUncertaintiesRepeatThemselves() {
+    double[] circle = {0.3, 0.62, 0.1, 0.62, 0.5};
+    int[] at = new int[1];
+    TokenRouter router = route(new TokenRouter(0.12, 2), 5000, () -> circle[at[0]++ % circle.length]);
+    assertEquals(0.12, router.shareSoFar(), 0.03, router::toString);
+  }
+
   @Test
   void noneAndAllAreExact() {
     assertEquals(0, route(new TokenRouter(0, BURST), 1000, () -> 1).shareSoFar());
@@ -82,23 +91,12 @@ class TokenRouterTest {
   }
 
   @Test
-  void tokensAfterABurstStay() {
-    TokenRouter router = new TokenRouter(0.12, BURST);
-    assertEquals(Reason.HARD, router.decide(0.999));
-    router.remote(BURST);
-    for (int i = 0; i < TokenRouter.COOL_DOWN_TOKENS; i++) {
-      assertEquals(Reason.COOL_DOWN, router.decide(1));
-      router.local();
+  void hardTokensInARowAllGoAway() {
+    TokenRouter router = route(new TokenRouter(0.3, BURST), 2000, small(new Random(8)));
+    for (int i = 0; i < 3; i++) {
+      assertEquals(Reason.HARD, router.decide(0.9999));
+      router.remote(BURST);
     }
-    assertEquals(Reason.HARD, router.decide(0.9999));
-  }
-
-  @Test
-  void aBurstThatBroughtNothingNeedsNoPause() {
-    TokenRouter router = new TokenRouter(0.12, BURST);
-    assertEquals(Reason.HARD, router.decide(0.999));
-    router.remote(0);
-    assertEquals(Reason.HARD, router.decide(0.9999));
   }
 
   /** A hard passage may not use up more than its part: 20 % over 256 tokens. */
@@ -126,7 +124,7 @@ class TokenRouterTest {
   void aRouterGoesOnWhereAnotherStopped() {
     TokenRouter first = route(new TokenRouter(0.12, BURST), 5000, small(new Random(5)));
     TokenRouter second = new TokenRouter(0.12, BURST, first.learned());
-    assertEquals(first.threshold(), second.threshold(), 0.02);
+    assertEquals(first.threshold(), second.threshold(), 0.05);
     TokenRouter warm = route(second, 3000, small(new Random(6)));
     assertEquals(0.12, warm.shareSoFar(), 0.03, warm::toString);
   }

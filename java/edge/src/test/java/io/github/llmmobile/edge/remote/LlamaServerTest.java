@@ -106,7 +106,8 @@ class LlamaServerTest {
 
   @Test
   void logProbabilitiesAreThoseOfTheModelHere() {
-    List<RemoteToken> tokens = run(server.client(), RemoteRequest.text(STORY).maxTokens(3).greedy().topLogprobs(2).build());
+    List<RemoteToken> tokens = run(server.client(),
+        RemoteRequest.text(STORY).maxTokens(3).greedy().topLogprobs(2).build());
     try (LlmSession session = session()) {
       GenerationResult here =
           session.generate(Prompt.text(STORY), GREEDY.toBuilder().maxTokens(3).logprobs(true).build());
@@ -157,8 +158,8 @@ class LlamaServerTest {
 
   private RoutedResult routed(RemoteModelClient client, RoutedPrompt prompt, double share, RoutedListener listener) {
     try (LlmSession session = session()) {
-      return RoutedGenerator.builder(CoreModels.smol(), session, client).share(share).events(events::add).build()
-          .generate(prompt, GREEDY, listener, NEVER);
+      return RoutedGenerator.builder(CoreModels.smol(), session, client).share(share).events(events::add)
+          .deadlines(PATIENCE_MILLIS, PATIENCE_MILLIS).build().generate(prompt, GREEDY, listener, NEVER);
     }
   }
 

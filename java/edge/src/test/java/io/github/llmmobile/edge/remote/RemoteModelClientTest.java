@@ -318,7 +318,8 @@ class RemoteModelClientTest {
       }
       int prompt = 10;
       if (isChat && body.getAsJsonArray("messages").size() == 2) {
-        boolean does = continues.equals("plain") || continues.equals("echo") || continues.equals("flags") && body.has("continue_final_message");
+        boolean does = continues.equals("plain") || continues.equals("echo")
+            || continues.equals("flags") && body.has("continue_final_message");
         prompt += does ? 1 : 6;
       }
       String text = isChat && prompt == 11 && continues.equals("echo") ? "onex" : "x";
