@@ -289,6 +289,10 @@ typedef struct llmm_prune_params {
     int32_t  min_tokens;        // in shorter contexts nothing is pruned; default 1024
     int32_t  policy;            // llmm_prune_policy; default LLMM_PRUNE_ATTENTION
     int32_t  record;            // 0 (default); 1: llmm_session_prune_events tells what was pruned and recalled
+    float    prefill_keep;      // from 0 to 1: share of the tokens of a prompt that the layers from prefill_layer on see, if
+                                // the prompt has min_tokens tokens or more. 1 (default): all of them, without other steps than
+                                // without pruning
+    int32_t  prefill_layer;     // all tokens go through the layers before this one; 0 (default): half of the layers
 } llmm_prune_params;
 
 LLMM_API void llmm_prune_params_init(llmm_prune_params * params);
@@ -672,6 +676,9 @@ typedef struct llmm_stats {
     int64_t  prune_tests;             // of those: that read everything
     int64_t  prune_looks;             // and the active pages
     int64_t  prune_us;                // time spent deciding
+    int64_t  prune_prefill_tokens;    // of prompts that were pruned (llmm_prune_params.prefill_keep), since the session
+    int64_t  prune_prefill_left_out;  // began; of those: that later layers did not see;
+    int64_t  prune_prefill_us;        // time spent choosing them
     // Gates.
     int64_t  gate_steps;              // steps of single tokens
     int64_t  gate_skipped_parts;      // parts left out in them
