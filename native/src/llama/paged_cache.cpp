@@ -15,7 +15,6 @@ namespace {
 
 constexpr int32_t most_group_elements = 16384;         // what a tile of queries holds at least one token of
 constexpr int32_t nearby = 256;                        // tokens before a cut that must be whole
-constexpr int32_t longest_protected_turn = 512;        // tokens
 constexpr uint64_t cell_bytes = 144;                   // of llama.cpp's tables and the plan, by cell
 
 bool paged_layer(const kv_cache_request & r, uint32_t il) {
@@ -304,14 +303,15 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
     const auto & cells = v_cells[0];
     const uint32_t P = (uint32_t) store_.shape().page_tokens;
     const uint32_t n_tokens = ubatch.n_tokens;
-    const llama_pos least = *std::min_element(ubatch.pos, ubatch.pos + n_tokens);
+    const auto [first, last] = std::minmax_element(ubatch.pos, ubatch.pos + n_tokens);
+    const llama_pos least = *first, most = *last;
     const int32_t used = (int32_t) ((cells.used_max_p1() + P - 1) / P);
     plan_pages_.clear();
     plan_visible_.clear();
     plan_spilled_ = false;
     size_t n_words = 0;
     for (int32_t p = 0; p < used; p++) {
-        if (store_.format(p) == page_format::none) {
+        if (store_.format(p) == page_format::none || store_.first_pos(p) > most) {
             continue;
         }
         const uint32_t begin = (uint32_t) p * P, end = std::min(cells.size(), begin + P);
@@ -488,7 +488,7 @@ int32_t paged_cache::watch_tokens() const {
 void paged_cache::watch_masses() {
     const size_t n = plan_pages_.size();
     const page_list all = { nullptr, (int32_t) n };
-    for (int32_t l = 0; l < prompt_layer_; l++) {
+    for (int32_t l = getenv("PF_C") ? std::max(0, prompt_layer_ - atoi(getenv("PF_C"))) : 0; l < prompt_layer_; l++) {
         const page_list * lists = pruner_.chosen(l);
         for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
             choice_.add(page_mass_.data() + (size_t) l * mass_floats() + (size_t) h * n, lists ? lists[h] : all, plan_pages_);

@@ -113,6 +113,7 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
             int32_t head[3];
             io.read(head, sizeof(head));
             check(head[0] >= 0 && head[0] < store_.n_pages() && head[1] > 0 && head[1] < page_formats && head[2] > 0 && head[2] <= store_.n_layers());
+            check(head[2] == store_.n_layers() || !store_.settings().exact);
             if (!store_.restore(head[0], (page_format) head[1], head[2])) {
                 throw std::bad_alloc();
             }

@@ -1,3 +1,5 @@
+#include <cstdlib>
+#include <cstdio>
 #include "prompt_choice.h"
 
 #include "hash_unit.h"
@@ -7,7 +9,7 @@
 namespace llmm {
 
 namespace {
-constexpr double newest_share = 0.5;           // of the tokens that stay
+#define newest_share (getenv("PF_SHARE") ? atof(getenv("PF_SHARE")) : 0.5)
 }
 
 void prompt_choice::add(const float * mass, const page_list & list, const std::vector<int32_t> & pages) {

@@ -5,6 +5,8 @@
 
 namespace llmm {
 
+constexpr int32_t longest_protected_turn = 512;        // tokens: a later prompt that is no longer is never pruned
+
 // What decides which tokens stay; as llmm_prune_policy. The others are controls: what attention must do better than.
 enum class prune_policy : int32_t {
     attention = 0,                         // the attention they get
