@@ -254,26 +254,20 @@ void paged_cache::apply_ubatch(const slot_info & sinfo, const llama_ubatch & uba
 }
 
 paged_cache::slot_info_vec_t paged_cache::prepare(const std::vector<llama_ubatch> & ubatches) {
-    if (stage_ == prompt_stage::again) {
-        const slot_info_vec_t slots = cells_of(ubatches);
-        std::vector<uint32_t> cells;
-        for (const slot_info & s : slots) {
-            cells.insert(cells.end(), s.idxs[0].begin(), s.idxs[0].end());
-        }
-        const bool fits = store_.make_room(pages_of(cells));
-        forget_evicted();
-        return fits ? slots : slot_info_vec_t{};
-    }
+    const bool again = stage_ == prompt_stage::again;
     uint32_t n_tokens = 0;
     for (const llama_ubatch & u : ubatches) {
         n_tokens += u.n_tokens;
     }
     absorb_masses();
-    // The tokens of a prompt that come again do so at the positions that they have now.
-    if (store_.settings().evict && (!free_cells(n_tokens) || (stage_ == prompt_stage::none && !keep_pinned_near((int32_t) n_tokens)))) {
+    if (store_.settings().evict && !again && !free_cells(n_tokens)) {
         return {};
     }
-    slot_info_vec_t slots = llama_kv_cache::prepare(ubatches);
+    // The tokens of a prompt that come again do so at the positions that they have now.
+    if (store_.settings().evict && stage_ == prompt_stage::none && !keep_pinned_near((int32_t) n_tokens)) {
+        return {};
+    }
+    const slot_info_vec_t slots = again ? cells_of(ubatches) : llama_kv_cache::prepare(ubatches);
     std::vector<uint32_t> cells;
     for (const slot_info & s : slots) {
         cells.insert(cells.end(), s.idxs[0].begin(), s.idxs[0].end());
@@ -419,13 +413,27 @@ void paged_cache::plan_masses(int32_t n_tokens) {
     mass_scratch_.resize(observed ? scratch : 0);
 }
 
+// visit(mass, list) for each KV head of the first n_layers layers.
+template <typename Visit>
+void paged_cache::each_mass(int32_t n_layers, Visit && visit) const {
+    const size_t n = plan_pages_.size();
+    const page_list all = { nullptr, (int32_t) n };
+    const float * mass = page_mass_.data();
+    for (int32_t l = 0; l < n_layers; l++) {
+        const page_list * lists = pruner_.chosen(l);
+        for (int32_t h = 0; h < store_.n_heads_kv(); h++, mass += n) {
+            visit(mass, lists ? lists[h] : all);
+        }
+    }
+}
+
 // What the last step's attention fell on goes to the store, as shares of all attention.
 void paged_cache::absorb_masses() {
     if (page_mass_.empty()) {
         return;
     }
     if (stage_ == prompt_stage::watch) {
-        watch_masses();
+        each_mass(prompt_layer_, [&](const float * mass, const page_list & list) { choice_.add(mass, list, plan_pages_); });
         page_mass_.clear();
         return;
     }
@@ -438,12 +446,13 @@ void paged_cache::absorb_masses() {
             store_.observe(shares);
         }
     } else {
-        const size_t n = plan_pages_.size();
         double total = 0;
-        for (size_t i = 0; i < page_mass_.size(); i++) {
-            shares[(size_t) plan_pages_[i % n]] += page_mass_[i];
-            total += page_mass_[i];
-        }
+        each_mass(store_.n_layers(), [&](const float * mass, const page_list & list) {
+            for (int32_t i = 0; i < list.n; i++) {
+                shares[(size_t) plan_pages_[(size_t) (list.index ? list.index[i] : i)]] += mass[i];
+                total += mass[i];
+            }
+        });
         for (float & s : shares) {
             s = total > 0 ? (float) (s / total) : 0.0f;
         }
@@ -483,17 +492,6 @@ int32_t paged_cache::watch_tokens() const {
         n++;
     }
     return n;
-}
-
-void paged_cache::watch_masses() {
-    const size_t n = plan_pages_.size();
-    const page_list all = { nullptr, (int32_t) n };
-    for (int32_t l = getenv("PF_C") ? std::max(0, prompt_layer_ - atoi(getenv("PF_C"))) : 0; l < prompt_layer_; l++) {
-        const page_list * lists = pruner_.chosen(l);
-        for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
-            choice_.add(page_mass_.data() + (size_t) l * mass_floats() + (size_t) h * n, lists ? lists[h] : all, plan_pages_);
-        }
-    }
 }
 
 std::vector<llama_pos> paged_cache::keep_of_prompt(llama_pos begin, int64_t n_keep) {

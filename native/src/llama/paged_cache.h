@@ -132,7 +132,8 @@ private:
     void forget_evicted();
     bool free_cells(uint32_t n);
     void absorb_masses();
-    void watch_masses();
+    template <typename Visit>
+    void each_mass(int32_t n_layers, Visit && visit) const;
     bool is_left_out(int32_t page) const { return store_.depth(page) > 0 && store_.depth(page) < store_.n_layers(); }
     bool leaves_any_out() const;
     std::unordered_map<llama_pos, uint32_t> cells_by_position() const;

@@ -1,5 +1,3 @@
-#include <cstdlib>
-#include <cstdio>
 #include "prompt_choice.h"
 
 #include "hash_unit.h"
@@ -9,7 +7,7 @@
 namespace llmm {
 
 namespace {
-#define newest_share (getenv("PF_SHARE") ? atof(getenv("PF_SHARE")) : 0.5)
+constexpr double newest_share = 0.5;           // of the tokens that stay
 }
 
 void prompt_choice::add(const float * mass, const page_list & list, const std::vector<int32_t> & pages) {

@@ -1,5 +1,3 @@
-#include <cstdlib>
-#include <cstdio>
 // Prompts of which later layers see only a part: all tokens go through the first layers, then those that matter through the
 // others, page by page of the cache (FastKV, arXiv 2502.01068; LazyLLM, arXiv 2407.14057).
 #include "evaluator.h"
@@ -15,7 +13,7 @@ namespace llmm {
 namespace {
 
 constexpr int32_t longest_piece = 16384;           // tokens; a longer prompt is chosen from piece by piece
-#define watched_tokens (getenv("PF_W") ? atoi(getenv("PF_W")) : 32)
+constexpr int32_t watched_tokens = 32;             // at the end of a piece (SnapKV, arXiv 2404.14469)
 
 // Whatever happens, the next step is an ordinary one.
 class prompt_scope {
@@ -87,7 +85,6 @@ int32_t evaluator::run_pruned(span<const int32_t> tokens, int32_t position, outp
         return count;
     }
     const prompt_scope scope(*paging_, *layers_, [this, whole = layers_->range()] { begin_layers(whole); });
-    const int64_t t0 = ggml_time_us();
     std::vector<float> hidden((size_t) n * width);
     begin_layers({ 0, layer });
     const auto read = [&](int32_t at, int32_t count) {
@@ -108,7 +105,6 @@ int32_t evaluator::run_pruned(span<const int32_t> tokens, int32_t position, outp
     const std::vector<int32_t> kept = paging_->keep_of_prompt(position, (int64_t) std::ceil((double) params_.prune.prefill_keep * n));
     prompt_counts_.choice_us += ggml_time_us() - started;
 
-    const int64_t t1 = ggml_time_us();
     begin_layers({ layer, owner_->n_layers() });
     std::vector<float> rows;
     std::vector<int32_t> row_tokens;
@@ -130,7 +126,6 @@ int32_t evaluator::run_pruned(span<const int32_t> tokens, int32_t position, outp
             step(row_tokens, done == kept.size() && (size_t) n == tokens.size() ? wanted : outputs::none, 0);
         }
     }
-    if (getenv("PF_TIME")) fprintf(stderr, "lower %.3f s, choice %.3f, upper %.3f, kept %zu of %d\n", 1e-6 * (started - t0), 1e-6 * (t1 - started), 1e-6 * (ggml_time_us() - t1), kept.size(), n);
     prompt_counts_.tokens += n;
     prompt_counts_.left_out += n - (int64_t) kept.size();
     return n;
