@@ -144,7 +144,8 @@ public:
                 }
                 // Noise does not forgive 2 bits per value, the less so when parts of a page are written anew and it is
                 // quantised again; a page that is not its own would be off by sqrt(2).
-                ASSERT_LE(std::sqrt(error / norm), e.exact ? 0.0 : 1.2) << "page " << page << " in format " << (int) store_->format(page);
+                ASSERT_LE(std::sqrt(error / norm), e.exact ? 0.0 : 1.2) << "page " << page << " in format " << (int) store_->format(page)
+                    << ", layer " << l << " in " << (int) store_->layer(l)[page].format << " of " << store_->depth(page);
             }
         }
     }
@@ -346,7 +347,9 @@ TEST(StoreDepth, PagesOfTheFirstLayersTakeTheirMemoryOnly) {
     EXPECT_EQ(page_format::q4, one.store().layer(0)[2].format);
     EXPECT_EQ(page_format::f16, one.store().layer(1)[2].format);
     one.check_all();
-    one.write(12, 0);                            // in time all of it is quantised
+    for (int32_t p = 12; p < 20; p++) {
+        one.write(p, 0);                         // in time all of it is quantised
+    }
     for (int32_t l = 0; l < layers; l++) {
         EXPECT_EQ(page_format::q4, one.store().layer(l)[2].format);
     }

@@ -82,7 +82,8 @@ bool page_store::hold(int32_t page, page_format f) {
 }
 
 bool page_store::take(page_format f, int32_t page, int32_t layer) {
-    if (!fits(slab_bytes(f)) || !pool_->take_layer(f, states_[page].held[(int) f].slot, layer)) {
+    const holding & h = states_[page].held[(int) f];              // perhaps another store's that has left it to us
+    if (!fits(slab_bytes(f)) || !h.pool->take_layer(f, h.slot, layer)) {
         return false;
     }
     add_bytes((int64_t) slab_bytes(f));
@@ -217,7 +218,8 @@ bool page_store::restore(int32_t page, page_format f, int32_t depth) {
             release(page);
             return false;
         }
-        view(l, page) = { pool_->block(f, states_[page].held[(int) f].slot, l, 0), f };
+        view(l, page).format = f;
+        view(l, page).block = block(l, page, 0);
         states_[page].depth = l + 1;
     }
     return true;
@@ -234,7 +236,8 @@ bool page_store::deepen(int32_t page, int32_t depth) {
         if (!take(page_format::f16, page, l)) {
             return false;
         }
-        view(l, page) = { pool_->block(page_format::f16, state.held[(int) page_format::f16].slot, l, 0), page_format::f16 };
+        view(l, page).format = page_format::f16;
+        view(l, page).block = block(l, page, 0);
         for (int32_t h = 0; h < n_heads_kv_; h++) {
             std::memset(block(l, page, h), 0, block_bytes(shape_, page_format::f16));
         }
@@ -256,7 +259,7 @@ bool page_store::convert(int32_t page, page_format to) {
     if (!hold(page, to)) {
         return false;
     }
-    const int32_t slot = state.held[(int) to].slot;
+    const holding & target = state.held[(int) to];
     std::vector<uint8_t> from_file(spilled ? block_bytes(shape_, format(page)) : 0);
     const page_format spilled_format = format(page);
     for (int32_t l = 0; l < state.depth; l++) {
@@ -270,7 +273,7 @@ bool page_store::convert(int32_t page, page_format to) {
         for (int32_t h = 0; h < n_heads_kv_ && done; h++) {
             done = !spilled || spill_->read(from, l, h, &page, 1, from_file.data()) < 0;
             if (done) {
-                convert_block(from, to, spilled ? from_file.data() : block(l, page, h), pool_->block(to, slot, l, h));
+                convert_block(from, to, spilled ? from_file.data() : block(l, page, h), target.pool->block(to, target.slot, l, h));
             }
         }
         if (!done) {
@@ -283,7 +286,7 @@ bool page_store::convert(int32_t page, page_format to) {
             }
             return false;
         }
-        v = { pool_->block(to, slot, l, 0), to };
+        v = { target.pool->block(to, target.slot, l, 0), to };
         if (!spilled) {
             if (!shared) {
                 state.held[(int) from].pool->give_layer(from, state.held[(int) from].slot, l);
