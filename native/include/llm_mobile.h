@@ -269,7 +269,12 @@ typedef enum llmm_prune_policy {
 // With select_mass a step reads of the active pages the fewest that hold that share of what the last look at them saw.
 // Pinned and recent tokens and the last turn are always read, and steps of several tokens (prompts) read everything but
 // what was dropped.
-// Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550); docs/pruning.md.
+// With prefill_keep long prompts are pruned too: all tokens go through the layers before prefill_layer; of these layers, the
+// attention of the last 32 tokens tells which pages go through the others. What is left out is dropped there for good. Needs
+// pages in every layer; LLMM_ERR_NOT_AVAILABLE says why a model or session cannot, LLMM_ERR_RANGE that it has no such layer.
+// Prompts for which the budget has no room for the hidden states (f32) are read in full.
+// Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550), FastKV (arXiv 2502.01068);
+// docs/pruning.md.
 typedef struct llmm_prune_params {
     uint32_t struct_size;
     float    threshold;         // from 0 to 1: the share of a head's attention, by moving average with a memory of peaks,
@@ -289,6 +294,10 @@ typedef struct llmm_prune_params {
     int32_t  min_tokens;        // in shorter contexts nothing is pruned; default 1024
     int32_t  policy;            // llmm_prune_policy; default LLMM_PRUNE_ATTENTION
     int32_t  record;            // 0 (default); 1: llmm_session_prune_events tells what was pruned and recalled
+    float    prefill_keep;      // from 0 to 1: share of the tokens of a prompt that the layers from prefill_layer on see, if
+                                // the prompt has min_tokens tokens or more. 1 (default): all of them, without other steps than
+                                // without pruning
+    int32_t  prefill_layer;     // all tokens go through the layers before this one; 0 (default): half of the layers
 } llmm_prune_params;
 
 LLMM_API void llmm_prune_params_init(llmm_prune_params * params);
@@ -349,7 +358,7 @@ LLMM_API llmm_status llmm_session_fork(llmm_session * parent, llmm_session ** ou
 LLMM_API llmm_status llmm_session_set_kv_budget(llmm_session * session, uint64_t bytes);
 
 // Other settings of token pruning; NULL for none, which makes all of the shadow set active. What was dropped stays so.
-// LLMM_ERR_NOT_AVAILABLE: the session has no pages.
+// LLMM_ERR_NOT_AVAILABLE: the session has no pages, or cannot prune prompts as it is asked to; nothing has changed.
 LLMM_API llmm_status llmm_session_set_pruning(llmm_session * session, const llmm_prune_params * params);
 
 typedef enum llmm_prune_event_kind {
@@ -672,6 +681,9 @@ typedef struct llmm_stats {
     int64_t  prune_tests;             // of those: that read everything
     int64_t  prune_looks;             // and the active pages
     int64_t  prune_us;                // time spent deciding
+    int64_t  prune_prefill_tokens;    // of prompts that were pruned (llmm_prune_params.prefill_keep), since the session
+    int64_t  prune_prefill_left_out;  // began; of those: that later layers did not see;
+    int64_t  prune_prefill_us;        // time spent choosing them
     // Gates, since the session began or the last reset.
     int64_t  gate_steps;              // steps of single tokens
     int64_t  gate_skipped_parts;      // parts left out in them

@@ -21,12 +21,13 @@ namespace {
 
 using namespace llmm;
 
-constexpr int32_t dim = 16, heads = 2, layers = 2, pages = 40;
+constexpr int32_t dim = 16, heads = 2, layers = 3, pages = 40;
 
 // What a page should hold: the floats that were written, by layer, head, slot and dimension, and how exactly.
 struct expected_page {
     std::vector<float> keys, values;
     bool exact = true;
+    int32_t depth = 0;               // layers at least
 };
 
 class store_under_test {
@@ -38,8 +39,17 @@ public:
     std::map<int32_t, expected_page> & expected() { return expected_; }
     size_t evicted() const { return evicted_; }
 
-    // Writes a page anew from slot `from` on, as a step of tokens does.
-    void write(int32_t page, int32_t from) {
+    // Writes a page anew from slot `from` on, as a step of tokens does, in layers [begin, end).
+    void write(int32_t page, int32_t from, int32_t begin = 0, int32_t end = layers) {
+        store_->set_writable_layers(begin, end);
+        write_layers(page, from, begin, end);
+        store_->set_writable_layers(0, layers);
+    }
+
+    // Whether only the first layers have the page.
+    bool is_shallow(int32_t page) const { return store_->depth(page) > 0 && store_->depth(page) < layers; }
+
+    void write_layers(int32_t page, int32_t from, int32_t begin, int32_t end) {
         const std::vector<int32_t> list = { page };
         newest_ += settings_.page_tokens;
         store_->maintain(newest_, settings_.page_tokens, list);
@@ -62,7 +72,8 @@ public:
         }
         std::normal_distribution<float> normal;
         float k[dim], v[dim];
-        for (int32_t l = 0; l < layers; l++) {
+        e.depth = std::max(e.depth, end);
+        for (int32_t l = begin; l < end; l++) {
             for (int32_t h = 0; h < heads; h++) {
                 for (int32_t t = from; t < settings_.page_tokens; t++) {
                     for (int32_t d = 0; d < dim; d++) {
@@ -107,9 +118,13 @@ public:
         ASSERT_NE(page_format::none, store_->format(page)) << "page " << page << " is lost";
         expected_page & e = found->second;
         e.exact = e.exact && store_->format(page) == page_format::f16;
+        ASSERT_GE(store_->depth(page), e.depth);
+        for (int32_t l = 0; l < layers; l++) {
+            ASSERT_EQ(l < store_->depth(page), store_->layer(l)[page].format != page_format::none);
+        }
         const head_shape & s = store_->shape();
         std::vector<uint8_t> block(block_bytes(s, page_format::f16)), wide(block.size());
-        for (int32_t l = 0; l < layers; l++) {
+        for (int32_t l = 0; l < store_->depth(page); l++) {
             for (int32_t h = 0; h < heads; h++) {
                 ASSERT_TRUE(store_->read(l, page, h, block.data()));
                 const uint8_t * data = block.data();
@@ -129,7 +144,8 @@ public:
                 }
                 // Noise does not forgive 2 bits per value, the less so when parts of a page are written anew and it is
                 // quantised again; a page that is not its own would be off by sqrt(2).
-                ASSERT_LE(std::sqrt(error / norm), e.exact ? 0.0 : 1.2) << "page " << page << " in format " << (int) store_->format(page);
+                ASSERT_LE(std::sqrt(error / norm), e.exact ? 0.0 : 1.2) << "page " << page << " in format " << (int) store_->format(page)
+                    << ", layer " << l << " in " << (int) store_->layer(l)[page].format << " of " << store_->depth(page);
             }
         }
     }
@@ -250,6 +266,14 @@ TEST_P(Store, RandomOperationsLoseNothing) {
                 }
                 break;
             case 5: one.check(page); break;
+            case 6: case 7:
+                // Pages that only the first layers have, which others may get later.
+                if (one.expected().count(page) == 0) {
+                    one.write(page, 0, 0, 1 + (int32_t) (random() % 2));
+                } else if (one.is_shallow(page)) {
+                    one.write(page, 0, one.store().depth(page), layers);
+                }
+                break;
             default: one.write(page, one.expected().count(page) ? (int32_t) (random() % 16) : 0); break;
         }
         if (HasFatalFailure()) {
@@ -280,7 +304,13 @@ TEST_P(Store, FailuresLoseNothing) {
                 const auto page = (int32_t) (random() % pages);
                 {
                     const fault::scope fails(point, every);
-                    one.write(page, one.expected().count(page) ? (int32_t) (random() % 16) : 0);
+                    if (one.expected().count(page) == 0) {
+                        one.write(page, 0, 0, 1 + (int32_t) (random() % layers));
+                    } else if (one.is_shallow(page)) {
+                        one.write(page, 0, one.store().depth(page), layers);
+                    } else {
+                        one.write(page, (int32_t) (random() % 16));
+                    }
                 }
                 if (random() % 6 == 0) {
                     one.remove(page);
@@ -300,6 +330,51 @@ INSTANTIATE_TEST_SUITE_P(Variants, Store, ::testing::Values(
     variant{ kv_quantize::adaptive, false, false, 16 }, variant{ kv_quantize::smallest, true, false, 12 },
     variant{ kv_quantize::f16, true, false, 10 }, variant{ kv_quantize::f16, false, true, 10 },
     variant{ kv_quantize::adaptive, false, true, 10 }, variant{ kv_quantize::adaptive, true, true, 8 }));
+
+TEST(StoreDepth, PagesOfTheFirstLayersTakeTheirMemoryOnly) {
+    store_under_test one(settings(kv_quantize::q4, false, false), 1), other(settings(kv_quantize::q4, false, false), 1);
+    for (int32_t p = 0; p < 12; p++) {
+        one.write(p, 0, 0, 1);
+        other.write(p, 0);
+    }
+    const auto bytes = [](store_under_test & s, page_format f) { return s.store().counters().bytes[(int) f]; };
+    ASSERT_GT(bytes(other, page_format::q4), 0u);
+    EXPECT_EQ(bytes(other, page_format::q4), 3 * bytes(one, page_format::q4));
+    EXPECT_EQ(bytes(other, page_format::f16), 3 * bytes(one, page_format::f16));
+    // A page that goes on keeps what it has in the first layers as it is.
+    ASSERT_EQ(page_format::q4, one.store().format(2));
+    one.write(2, 0, 1, layers);
+    EXPECT_EQ(page_format::q4, one.store().layer(0)[2].format);
+    EXPECT_EQ(page_format::f16, one.store().layer(1)[2].format);
+    one.check_all();
+    for (int32_t p = 12; p < 20; p++) {
+        one.write(p, 0);                         // in time all of it is quantised
+    }
+    for (int32_t l = 0; l < layers; l++) {
+        EXPECT_EQ(page_format::q4, one.store().layer(l)[2].format);
+    }
+    one.check_all();
+}
+
+TEST(StoreDepth, WhatIsLentCountsInTheBudget) {
+    kv_settings s = settings(kv_quantize::f16, false, false);
+    s.budget_bytes = budget_for(s, 10);
+    store_under_test one(s, 1);
+    const uint64_t page = (uint64_t) layers * heads * block_bytes({ dim, s.page_tokens }, page_format::f16);
+    EXPECT_FALSE(one.store().lend(9 * page, 4 * s.page_tokens));
+    ASSERT_TRUE(one.store().lend(3 * page, 4 * s.page_tokens));
+    const uint64_t before = one.store().counters().bytes_total;
+    for (int32_t p = 0; p < 12; p++) {
+        one.write(p, 0);
+    }
+    one.check_budget();
+    EXPECT_GE(one.store().counters().bytes_total, before + 5 * page);
+    EXPECT_LT(one.expected().size(), 9u) << "the others were refused";
+    ASSERT_TRUE(one.store().lend(0, 0));
+    one.write(20, 0);
+    one.check(20);
+    EXPECT_TRUE(one.expected().count(20));
+}
 
 TEST(StoreEviction, TakesThePageThatAttentionUsesLeast) {
     kv_settings s = settings(kv_quantize::f16, true, false);

@@ -32,6 +32,8 @@ void llmm_prune_params_init(llmm_prune_params * params) {
         params->min_tokens = s.min_tokens;
         params->policy = (int32_t) s.policy;
         params->record = s.record;
+        params->prefill_keep = s.prefill_keep;
+        params->prefill_layer = s.prefill_layer;
     }
 }
 

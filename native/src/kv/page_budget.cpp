@@ -20,7 +20,7 @@ bool contains(const std::vector<int32_t> & sorted, int32_t page) {
 }  // namespace
 
 uint64_t page_store::fixed_bytes() const {
-    return other_bytes_ + pool_->table_bytes() + views_.capacity() * sizeof(page_view) + states_.capacity() * sizeof(page_state) +
+    return other_bytes_ + lent_bytes_ + pool_->table_bytes() + views_.capacity() * sizeof(page_view) + states_.capacity() * sizeof(page_state) +
            infos_.capacity() * sizeof(page_info) + staging_.capacity() + (spill_ ? spill_->table_bytes() : 0);
 }
 
@@ -86,7 +86,7 @@ void page_store::evict(int32_t page) {
 // One step towards less memory; false if there is none.
 bool page_store::concede(const std::vector<int32_t> & keep) {
     const auto to_format = [&](page_format from, page_format to, bool aged_only) {
-        const int32_t p = oldest(keep, [&](int32_t i) { return format(i) == from && (!aged_only || is_aged(i)); });
+        const int32_t p = oldest(keep, [&](int32_t i) { return top_format(i) == from && (!aged_only || is_aged(i)); });
         return p >= 0 && demote(p, to);
     };
     const auto to_file = [&](bool aged_only) {
@@ -103,12 +103,29 @@ bool page_store::concede(const std::vector<int32_t> & keep) {
            to_file(false);
 }
 
+bool page_store::lend(uint64_t bytes, int32_t n_tokens) {
+    lent_bytes_ = 0;
+    const auto pages = [&](int32_t n) { return (uint64_t) ((n + shape_.page_tokens - 1) / shape_.page_tokens); };
+    const int32_t recent = std::min(n_tokens, settings_.recent_tokens + settings_.pinned_tokens);
+    const page_format older = settings_.quantize == kv_quantize::f16 ? page_format::f16 : cold_format();
+    const uint64_t text = pages(recent) * page_bytes(page_format::f16, n_layers_) + pages(n_tokens - recent) * page_bytes(older, n_layers_);
+    if (!fits(bytes + (bytes > 0 ? text + working_bytes() : 0))) {
+        return false;
+    }
+    lent_bytes_ = bytes;
+    add_bytes(0);
+    return true;
+}
+
 // Bytes that remain when `pages` are f16 in memory and all else has been given up that may be.
 uint64_t page_store::least_bytes(const std::vector<int32_t> & pages) const {
-    uint64_t bytes = fixed_bytes() + ahead_bytes() + pages.size() * page_bytes(page_format::f16) + working_bytes();
+    uint64_t bytes = fixed_bytes() + ahead_bytes() + working_bytes();
+    for (const int32_t p : pages) {
+        bytes += page_bytes(page_format::f16, std::max(states_[p].depth, write_end_));
+    }
     for (int32_t p = 0; p < n_pages_; p++) {
         if (in_memory(p) && !contains(pages, p) && !may_evict(p) && !may_spill()) {
-            bytes += page_bytes(least_format(format(p)));
+            bytes += page_bytes(least_format(format(p)), states_[p].depth);
         }
     }
     return bytes;
@@ -123,13 +140,20 @@ bool page_store::give_way(uint64_t bytes, const std::vector<int32_t> & keep) {
     return true;
 }
 
+uint64_t page_store::bytes_to_write(int32_t page) const {
+    const int32_t depth = states_[page].depth;
+    const uint64_t held = in_memory(page) ? page_bytes(page) : 0;
+    const uint64_t whole = is_writable(page) ? std::max(held, page_bytes(format(page), depth)) : page_bytes(page_format::f16, depth);
+    return whole - held + page_bytes(page_format::f16, std::max(0, write_end_ - depth));
+}
+
 bool page_store::make_room(const std::vector<int32_t> & pages) {
     if (settings_.budget_bytes != 0 && least_bytes(pages) > settings_.budget_bytes) {
         return false;
     }
     uint64_t needed = working_bytes();
     for (const int32_t p : pages) {
-        needed += page_bytes(page_format::f16) - (in_memory(p) ? page_bytes(format(p)) : 0);
+        needed += bytes_to_write(p);
     }
     return give_way(needed, pages);
 }
@@ -155,7 +179,7 @@ bool page_store::set_budget(uint64_t bytes) {
 
 bool page_store::is_due(int32_t page, int32_t next_pos) const {
     const page_info & info = infos_[page];
-    return in_memory(page) && format(page) == page_format::f16 && !is_pinned(page) && info.n_used == shape_.page_tokens &&
+    return in_memory(page) && top_format(page) == page_format::f16 && !is_pinned(page) && info.n_used == shape_.page_tokens &&
            info.last_pos < next_pos - settings_.recent_tokens;
 }
 
@@ -187,7 +211,7 @@ void page_store::maintain(int32_t next_pos, int32_t n_tokens, const std::vector<
         for (int32_t p = 0; p < n_pages_; p++) {
             newest = states_[p].spilled && (newest < 0 || infos_[p].last_pos > infos_[newest].last_pos) ? p : newest;
         }
-        if (newest < 0 || !fits(page_bytes(format(newest)) + spare_pages * page_bytes(page_format::f16) + working_bytes()) || !recall(newest)) {
+        if (newest < 0 || !fits(page_bytes(format(newest), states_[newest].depth) + spare_pages * page_bytes(page_format::f16, n_layers_) + working_bytes()) || !recall(newest)) {
             break;
         }
     }

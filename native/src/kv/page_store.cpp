@@ -25,7 +25,7 @@ void convert_values(const kernel_table & kernels, const head_shape & shape, page
 }  // namespace
 
 page_store::page_store(const kv_settings & settings, int32_t dim, int32_t n_heads_kv, int32_t n_layers, int32_t n_pages, uint64_t other_bytes)
-    : settings_(settings), shape_{ dim, settings.page_tokens }, n_heads_kv_(n_heads_kv), n_layers_(n_layers), n_pages_(n_pages),
+    : settings_(settings), shape_{ dim, settings.page_tokens }, n_heads_kv_(n_heads_kv), n_layers_(n_layers), n_pages_(n_pages), write_end_(n_layers),
       other_bytes_(other_bytes), kernels_(kernels()), views_((size_t) n_layers * n_pages, page_view{ nullptr, page_format::none }),
       states_(n_pages), infos_(n_pages) {
     pool_ = std::make_shared<page_pool>(shape_, n_heads_kv, n_layers, n_pages);
@@ -39,7 +39,7 @@ page_store::page_store(const kv_settings & settings, int32_t dim, int32_t n_head
         staging_offset_ = round_up((uintptr_t) staging_.data(), staging_alignment) - (uintptr_t) staging_.data();
     }
     counters_.bytes_peak = fixed_bytes();
-    if (!fits(page_bytes(page_format::f16))) {
+    if (!fits(page_bytes(page_format::f16, n_layers))) {
         throw std::bad_alloc();
     }
 }
@@ -82,7 +82,8 @@ bool page_store::hold(int32_t page, page_format f) {
 }
 
 bool page_store::take(page_format f, int32_t page, int32_t layer) {
-    if (!fits(slab_bytes(f)) || !pool_->take_layer(f, states_[page].held[(int) f].slot, layer)) {
+    const holding & h = states_[page].held[(int) f];              // perhaps another store's that has left it to us
+    if (!fits(slab_bytes(f)) || !h.pool->take_layer(f, h.slot, layer)) {
         return false;
     }
     add_bytes((int64_t) slab_bytes(f));
@@ -144,12 +145,20 @@ void page_store::prefetch(int32_t layer, const std::vector<int32_t> & pages) con
     }
 }
 
+uint64_t page_store::page_bytes(int32_t page) const {
+    uint64_t bytes = 0;
+    for (int32_t l = 0; l < states_[page].depth; l++) {
+        bytes += slab_bytes(layer(l)[page].format);
+    }
+    return bytes;
+}
+
 kv_counters page_store::counters() const {
     kv_counters c = counters_;
     for (int32_t p = 0; p < n_pages_; p++) {
         if (in_memory(p)) {
             c.pages[(int) format(p)]++;
-            c.bytes[(int) format(p)] += page_bytes(format(p));
+            c.bytes[(int) format(p)] += page_bytes(p);
             c.pages_shared += is_shared(p);
         }
         c.pages_spilled += states_[p].spilled;
@@ -196,19 +205,42 @@ void page_store::release(int32_t page) {
         drop(page, (page_format) f);
     }
     state.spilled = false;
+    state.depth = 0;
 }
 
-bool page_store::restore(int32_t page, page_format f) {
+bool page_store::restore(int32_t page, page_format f, int32_t depth) {
     release(page);
-    if (!give_way(page_bytes(f), { page }) || !hold(page, f)) {
+    if (!give_way(page_bytes(f, depth), { page }) || !hold(page, f)) {
         return false;
     }
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < depth; l++) {
         if (!take(f, page, l)) {
             release(page);
             return false;
         }
-        view(l, page) = { pool_->block(f, states_[page].held[(int) f].slot, l, 0), f };
+        view(l, page).format = f;
+        view(l, page).block = block(l, page, 0);
+        states_[page].depth = l + 1;
+    }
+    return true;
+}
+
+// Gives a page zeros in f16 up to a number of layers. It stays as deep as it got.
+bool page_store::deepen(int32_t page, int32_t depth) {
+    page_state & state = states_[page];
+    if (!hold(page, page_format::f16)) {
+        return false;
+    }
+    for (; state.depth < depth; state.depth++) {
+        const int32_t l = state.depth;
+        if (!take(page_format::f16, page, l)) {
+            return false;
+        }
+        view(l, page).format = page_format::f16;
+        view(l, page).block = block(l, page, 0);
+        for (int32_t h = 0; h < n_heads_kv_; h++) {
+            std::memset(block(l, page, h), 0, block_bytes(shape_, page_format::f16));
+        }
     }
     return true;
 }
@@ -227,10 +259,10 @@ bool page_store::convert(int32_t page, page_format to) {
     if (!hold(page, to)) {
         return false;
     }
-    const int32_t slot = state.held[(int) to].slot;
+    const holding & target = state.held[(int) to];
     std::vector<uint8_t> from_file(spilled ? block_bytes(shape_, format(page)) : 0);
     const page_format spilled_format = format(page);
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < state.depth; l++) {
         page_view & v = view(l, page);
         const page_format from = v.format;
         if (from == to && !spilled) {
@@ -241,7 +273,7 @@ bool page_store::convert(int32_t page, page_format to) {
         for (int32_t h = 0; h < n_heads_kv_ && done; h++) {
             done = !spilled || spill_->read(from, l, h, &page, 1, from_file.data()) < 0;
             if (done) {
-                convert_block(from, to, spilled ? from_file.data() : block(l, page, h), pool_->block(to, slot, l, h));
+                convert_block(from, to, spilled ? from_file.data() : block(l, page, h), target.pool->block(to, target.slot, l, h));
             }
         }
         if (!done) {
@@ -254,7 +286,7 @@ bool page_store::convert(int32_t page, page_format to) {
             }
             return false;
         }
-        v = { pool_->block(to, slot, l, 0), to };
+        v = { target.pool->block(to, target.slot, l, 0), to };
         if (!spilled) {
             if (!shared) {
                 state.held[(int) from].pool->give_layer(from, state.held[(int) from].slot, l);
@@ -302,8 +334,9 @@ bool page_store::promote(int32_t page) {
 // A copy of a shared page in memory, for this store alone.
 bool page_store::own(int32_t page) {
     page_state & state = states_[page];
+    const int32_t depth = state.depth;
     std::array<holding, page_formats> former = std::exchange(state.held, {});
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < depth; l++) {
         const page_format f = view(l, page).format;
         if (!hold(page, f) || !pool_->take_layer(f, state.held[(int) f].slot, l)) {
             for (int i = 1; i < page_formats; i++) {
@@ -316,7 +349,7 @@ bool page_store::own(int32_t page) {
             std::memcpy(block(l, page, h), former[(int) f].pool->block(f, former[(int) f].slot, l, h), block_bytes(shape_, f));
         }
     }
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < depth; l++) {
         view(l, page).block = block(l, page, 0);
     }
     for (int i = 1; i < page_formats; i++) {
@@ -330,12 +363,13 @@ bool page_store::own(int32_t page) {
 bool page_store::spill(int32_t page) {
     const stopwatch watch(counters_.spill_us);
     const page_format f = format(page);
-    for (int32_t l = 0; l < n_layers_; l++) {
+    const int32_t depth = states_[page].depth;
+    for (int32_t l = 0; l < depth; l++) {
         if (layer(l)[page].format != f) {
             return false;                        // a conversion was cut short
         }
     }
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < depth; l++) {
         if (!spill_->write(f, l, page, block(l, page, 0), strides()[(size_t) f])) {
             spill_error_ = spill_->error();
             spill_->discard(page, 1);
@@ -343,10 +377,11 @@ bool page_store::spill(int32_t page) {
         }
     }
     release(page);
-    for (int32_t l = 0; l < n_layers_; l++) {
+    for (int32_t l = 0; l < depth; l++) {
         view(l, page) = { nullptr, f };
     }
     states_[page].spilled = true;
+    states_[page].depth = depth;
     counters_.spills++;
     return true;
 }
@@ -357,16 +392,21 @@ bool page_store::recall(int32_t page) {
     return done;
 }
 
+bool page_store::is_writable(int32_t page) const {
+    for (int32_t l = write_begin_; l < states_[page].depth; l++) {
+        if (states_[page].spilled || layer(l)[page].format != page_format::f16) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool page_store::reserve(const std::vector<int32_t> & pages) {
     for (const int32_t p : pages) {
         if (!has_data(p)) {
-            if (!restore(p, page_format::f16)) {
+            if (!give_way(page_bytes(page_format::f16, write_end_), { p }) || !deepen(p, write_end_)) {
+                release(p);
                 return false;
-            }
-            for (int32_t l = 0; l < n_layers_; l++) {
-                for (int32_t h = 0; h < n_heads_kv_; h++) {
-                    std::memset(block(l, p, h), 0, block_bytes(shape_, page_format::f16));
-                }
             }
             // Nobody has seen it yet: it begins as the others are on average.
             float sum = 0;
@@ -378,8 +418,8 @@ bool page_store::reserve(const std::vector<int32_t> & pages) {
             infos_[p].importance = n > 0 ? sum / n : 0.0f;
             continue;
         }
-        const bool is_f16 = !states_[p].spilled && format(p) == page_format::f16 && layer(n_layers_ - 1)[p].format == page_format::f16;
-        if (is_f16 ? is_shared(p) && !own(p) : !promote(p)) {
+        const bool there = !is_writable(p) ? promote(p) : states_[p].spilled ? recall(p) : !is_shared(p) || own(p);
+        if (!there || !deepen(p, write_end_)) {
             return false;
         }
     }
@@ -394,7 +434,8 @@ bool page_store::share_from(const page_store & other) {
         if (other.states_[p].spilled) {
             const page_format f = other.format(p);
             std::vector<uint8_t> slab(slab_bytes(f));
-            for (int32_t l = 0; l < n_layers_; l++) {
+            const int32_t depth = other.depth(p);
+            for (int32_t l = 0; l < depth; l++) {
                 for (int32_t h = 0; h < n_heads_kv_; h++) {
                     if (!other.read(l, p, h, slab.data() + h * block_bytes(shape_, f))) {
                         return false;
@@ -404,10 +445,11 @@ bool page_store::share_from(const page_store & other) {
                     return false;
                 }
             }
-            for (int32_t l = 0; l < n_layers_; l++) {
+            for (int32_t l = 0; l < depth; l++) {
                 view(l, p) = { nullptr, f };
             }
             states_[p].spilled = true;
+            states_[p].depth = depth;
             continue;
         }
         states_[p] = other.states_[p];

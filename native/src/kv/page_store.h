@@ -85,11 +85,18 @@ public:
     const page_view * layer(int32_t layer) const { return views_.data() + (size_t) layer * n_pages_; }
     page_format format(int32_t page) const { return layer(0)[page].format; }
     bool is_spilled(int32_t page) const { return states_[page].spilled; }
+    // Layers that the page has data in: the first so many. 0: it has none.
+    int32_t depth(int32_t page) const { return states_[page].depth; }
 
     // ---- contents. Pages are sorted, here and below.
 
-    // Makes pages writable: f16 with data in every layer, zero where new, shared with nobody. False: budget or memory do
-    // not suffice, or a spilled page cannot be read; nothing is lost.
+    // The layers [begin, end) that reserve() makes pages writable in. Else all of them. A page of which later layers were
+    // never reserved has no memory there.
+    void set_writable_layers(int32_t begin, int32_t end) { write_begin_ = begin; write_end_ = end; }
+
+    // Makes pages writable: f16 with data in the layers before the end of the writable ones, zero where new, shared with
+    // nobody. What lies before the writable layers may stay quantised. False: budget or memory do not suffice, or a spilled
+    // page cannot be read; nothing is lost.
     bool reserve(const std::vector<int32_t> & pages);
 
     uint8_t * block(int32_t layer, int32_t page, int32_t head) const;      // of a page in memory
@@ -105,8 +112,9 @@ public:
     int32_t take_damaged() { return damaged_.exchange(-1); }
     uint8_t * staging() { return staging_.empty() ? nullptr : staging_.data() + staging_offset_; }
 
-    // Gives an empty page memory in a format, for its contents to be read into. False: no memory or budget.
-    bool restore(int32_t page, page_format f);
+    // Gives an empty page memory in a format and in the first so many layers, for its contents to be read into. False: no
+    // memory or budget.
+    bool restore(int32_t page, page_format f, int32_t depth);
 
     // Gives up a page's contents.
     void release(int32_t page);
@@ -124,6 +132,10 @@ public:
     // Of n steps of one token after that at position next_pos, how many can share its step and would see the same as on
     // their own: none would quantise a page or begin another one.
     int32_t steps_alike(int32_t next_pos, int32_t n) const;
+
+    // Counts memory of others into the budget, if it has room for that and for n_tokens more, quantised as usual, with nothing
+    // given up. False: it has not. lend() in place of the former bytes; 0 gives them back.
+    bool lend(uint64_t bytes, int32_t n_tokens);
 
     // Makes reserve(pages) fit the budget: quantises, spills and evicts others. False: that cannot be done; where it could
     // be known beforehand, nothing has changed.
@@ -170,13 +182,20 @@ private:
     struct page_state {
         std::array<holding, page_formats> held;
         bool spilled = false;
+        int32_t depth = 0;                                // layers with data
     };
     page_view & view(int32_t layer, int32_t page) { return views_[(size_t) layer * n_pages_ + page]; }
     size_t slab_bytes(page_format f) const { return pool_->slab_bytes(f); }
-    uint64_t page_bytes(page_format f) const { return f == page_format::none ? 0 : n_layers_ * slab_bytes(f); }
+    // Of a page that ends with layer n - 1.
+    uint64_t page_bytes(page_format f, int32_t n) const { return f == page_format::none ? 0 : n * slab_bytes(f); }
+    // Of a page in memory, whose layers may differ in format for a while.
+    uint64_t page_bytes(int32_t page) const;
     bool has_data(int32_t page) const { return format(page) != page_format::none; }
     bool in_memory(int32_t page) const { return has_data(page) && !states_[page].spilled; }
     bool is_shared(int32_t page) const;
+    // The format of its last layer, which is the last one to be quantised.
+    page_format top_format(int32_t page) const { return states_[page].depth > 0 ? layer(states_[page].depth - 1)[page].format : page_format::none; }
+    bool is_writable(int32_t page) const;
     bool hold(int32_t page, page_format f);               // a slot of this store, shared with nobody
     bool take(page_format f, int32_t page, int32_t layer);
     void drop(int32_t page, page_format f);
@@ -186,10 +205,12 @@ private:
     bool demote(int32_t page, page_format to);
     bool promote(int32_t page);
     bool own(int32_t page);
+    bool deepen(int32_t page, int32_t depth);
     bool spill(int32_t page);
     bool recall(int32_t page);
 
     uint64_t bytes_needed(uint64_t more) const;
+    uint64_t bytes_to_write(int32_t page) const;          // that reserve() adds
     bool fits(uint64_t more) const;
     uint64_t fixed_bytes() const;
     uint64_t ahead_bytes() const;
@@ -211,7 +232,9 @@ private:
     kv_settings settings_;
     head_shape shape_;
     int32_t n_heads_kv_, n_layers_, n_pages_;
+    int32_t write_begin_ = 0, write_end_;
     uint64_t other_bytes_;
+    uint64_t lent_bytes_ = 0;
     bool huge_pages_ = false;
     const kernel_table & kernels_;
     std::shared_ptr<page_pool> pool_;

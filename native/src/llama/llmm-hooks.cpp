@@ -30,6 +30,11 @@ partial_load_scope::~partial_load_scope() {
     present_of = 0;
 }
 
+bool evaluates_again(const llama_memory_i * memory) {
+    const auto * cache = dynamic_cast<const llama_kv_cache *>(memory);
+    return cache && cache->llmm_evaluates_again();
+}
+
 bool is_absent(llm_tensor tensor, int layer, bool is_output_copy) {
     if (present_of == 0) {
         return false;

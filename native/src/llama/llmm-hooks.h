@@ -129,6 +129,9 @@ bool next_context_has_layer(int32_t il);
 
 bool is_absent(llm_tensor tensor, int layer, bool is_output_copy);
 
+// Whether the next batch holds tokens that the cache has already, for layers that have not seen them.
+bool evaluates_again(const llama_memory_i * memory);
+
 // Store and attention of a layer; null: the stock nodes. Of an absent layer, something of the right shape.
 ggml_tensor * attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args);
 

@@ -14,7 +14,7 @@ namespace llmm {
 namespace {
 
 constexpr int32_t most_group_elements = 16384;         // what a tile of queries holds at least one token of
-constexpr int32_t longest_protected_turn = 512;        // tokens
+constexpr int32_t nearby = 256;                        // tokens before a cut that must be whole
 constexpr uint64_t cell_bytes = 144;                   // of llama.cpp's tables and the plan, by cell
 
 bool paged_layer(const kv_cache_request & r, uint32_t il) {
@@ -92,7 +92,7 @@ paged_cache::paged_cache(const kv_cache_request & r, const kv_settings & setting
                      r.n_swa, r.swa_type, nullptr, [](int32_t) { return false; }, nullptr, nullptr),
       store_(settings, (int32_t) r.hparams.n_embd_head_k(first_paged_layer(r)), (int32_t) r.hparams.n_head_kv(first_paged_layer(r)),
              n_paged_layers(r), n_pages(r, settings), cell_bytes * r.kv_size + pruner_bytes(r, settings)),
-      pruner_(prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), kernels_(kernels()) {
+      pruner_(prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), choice_(store_.n_pages()), kernels_(kernels()) {
     const float cap = r.hparams.attn_soft_cap ? r.hparams.f_attn_logit_softcapping : 0.0f;
     int32_t index = 0;
     for (uint32_t il = 0; il < r.hparams.n_layer_all; il++) {
@@ -215,16 +215,59 @@ bool paged_cache::set_budget(uint64_t bytes) {
     return done;
 }
 
+std::unordered_map<llama_pos, uint32_t> paged_cache::cells_by_position() const {
+    const auto & cells = v_cells[0];
+    std::unordered_map<llama_pos, uint32_t> by_position;
+    for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
+        if (!cells.is_empty(i)) {
+            by_position.emplace(cells.pos_get(i), i);
+        }
+    }
+    return by_position;
+}
+
+// Where tokens are that the cache holds already. Empty if one is missing.
+paged_cache::slot_info_vec_t paged_cache::cells_of(const std::vector<llama_ubatch> & ubatches) const {
+    const auto by_position = cells_by_position();
+    slot_info_vec_t slots;
+    for (const llama_ubatch & u : ubatches) {
+        slot_info s;
+        s.s0 = s.s1 = 0;
+        s.resize(1);
+        s.strm[0] = 0;
+        for (uint32_t t = 0; t < u.n_tokens; t++) {
+            const auto cell = by_position.find(u.pos[t]);
+            if (cell == by_position.end()) {
+                return {};
+            }
+            s.idxs[0].push_back(cell->second);
+        }
+        slots.push_back(std::move(s));
+    }
+    return slots;
+}
+
+void paged_cache::apply_ubatch(const slot_info & sinfo, const llama_ubatch & ubatch) {
+    if (stage_ != prompt_stage::again) {
+        llama_kv_cache::apply_ubatch(sinfo, ubatch);
+    }
+}
+
 paged_cache::slot_info_vec_t paged_cache::prepare(const std::vector<llama_ubatch> & ubatches) {
+    const bool again = stage_ == prompt_stage::again;
     uint32_t n_tokens = 0;
     for (const llama_ubatch & u : ubatches) {
         n_tokens += u.n_tokens;
     }
     absorb_masses();
-    if (store_.settings().evict && (!free_cells(n_tokens) || !keep_pinned_near((int32_t) n_tokens))) {
+    if (store_.settings().evict && !again && !free_cells(n_tokens)) {
         return {};
     }
-    slot_info_vec_t slots = llama_kv_cache::prepare(ubatches);
+    // The tokens of a prompt that come again do so at the positions that they have now.
+    if (store_.settings().evict && stage_ == prompt_stage::none && !keep_pinned_near((int32_t) n_tokens)) {
+        return {};
+    }
+    const slot_info_vec_t slots = again ? cells_of(ubatches) : llama_kv_cache::prepare(ubatches);
     std::vector<uint32_t> cells;
     for (const slot_info & s : slots) {
         cells.insert(cells.end(), s.idxs[0].begin(), s.idxs[0].end());
@@ -238,7 +281,8 @@ void paged_cache::llmm_on_apply(const slot_info & sinfo, const llama_ubatch & ub
     cells_ = sinfo.idxs[0];
     const std::vector<int32_t> pages = pages_of(cells_);
     const int32_t next_pos = *std::min_element(ubatch.pos, ubatch.pos + ubatch.n_tokens);
-    store_.maintain(next_pos, (int32_t) ubatch.n_tokens, pages);
+    // Of a prompt's tokens that come again, others lie between.
+    store_.maintain(next_pos, stage_ == prompt_stage::again ? next_pos : (int32_t) ubatch.n_tokens, pages);
     if (!store_.make_room(pages) || !store_.reserve(pages)) {
         throw std::bad_alloc();              // the caller cuts the tokens off again
     }
@@ -253,14 +297,15 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
     const auto & cells = v_cells[0];
     const uint32_t P = (uint32_t) store_.shape().page_tokens;
     const uint32_t n_tokens = ubatch.n_tokens;
-    const llama_pos least = *std::min_element(ubatch.pos, ubatch.pos + n_tokens);
+    const auto [first, last] = std::minmax_element(ubatch.pos, ubatch.pos + n_tokens);
+    const llama_pos least = *first, most = *last;
     const int32_t used = (int32_t) ((cells.used_max_p1() + P - 1) / P);
     plan_pages_.clear();
     plan_visible_.clear();
     plan_spilled_ = false;
     size_t n_words = 0;
     for (int32_t p = 0; p < used; p++) {
-        if (store_.format(p) == page_format::none) {
+        if (store_.format(p) == page_format::none || store_.first_pos(p) > most) {
             continue;
         }
         const uint32_t begin = (uint32_t) p * P, end = std::min(cells.size(), begin + P);
@@ -306,8 +351,10 @@ void paged_cache::plan_visibility(const llama_ubatch & ubatch) {
     }
 
     plan_each_token((int32_t) n_tokens);
-    const auto n_planned = drafting_ ? 1 : (int32_t) n_tokens;
-    follow_turn(ubatch);
+    const auto n_planned = drafting_ ? 1 : stage_ != prompt_stage::none ? std::max(2, (int32_t) n_tokens) : (int32_t) n_tokens;
+    if (stage_ != prompt_stage::again) {
+        follow_turn(ubatch);
+    }
     plan_facts_.clear();
     for (const int32_t p : plan_pages_) {
         plan_facts_.push_back({ p, store_.n_used(p), store_.first_pos(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
@@ -334,7 +381,7 @@ void paged_cache::plan_each_token(int32_t n_tokens) {
 
 void paged_cache::follow_turn(const llama_ubatch & ubatch) {
     const auto [first, last] = std::minmax_element(ubatch.pos, ubatch.pos + ubatch.n_tokens);
-    if (ubatch.n_tokens == 1 || drafting_) {
+    if ((ubatch.n_tokens == 1 && stage_ == prompt_stage::none) || drafting_) {
         turn_.open = 0;
         return;
     }
@@ -353,7 +400,7 @@ bool paged_cache::in_last_turn(int32_t page) const {
 void paged_cache::plan_masses(int32_t n_tokens) {
     // Layers may have groups of their own, but what decides is whether this is a step of few tokens.
     attend_shape shape = { store_.shape(), store_.n_heads_kv(), 1, n_tokens };
-    bool observed = (pruner_.wants_mass() || (store_.settings().evict && !pruner_.settings().prunes())) && !store_.settings().exact;
+    bool observed = (stage_ == prompt_stage::watch || pruner_.wants_mass() || (store_.settings().evict && !pruner_.settings().prunes())) && !store_.settings().exact;
     size_t scratch = 0;
     for (const layer_nodes & layer : layers_) {
         if (layer.index >= 0) {
@@ -366,9 +413,28 @@ void paged_cache::plan_masses(int32_t n_tokens) {
     mass_scratch_.resize(observed ? scratch : 0);
 }
 
+// visit(mass, list) for each KV head of the first n_layers layers.
+template <typename Visit>
+void paged_cache::each_mass(int32_t n_layers, Visit && visit) const {
+    const size_t n = plan_pages_.size();
+    const page_list all = { nullptr, (int32_t) n };
+    const float * mass = page_mass_.data();
+    for (int32_t l = 0; l < n_layers; l++) {
+        const page_list * lists = pruner_.chosen(l);
+        for (int32_t h = 0; h < store_.n_heads_kv(); h++, mass += n) {
+            visit(mass, lists ? lists[h] : all);
+        }
+    }
+}
+
 // What the last step's attention fell on goes to the store, as shares of all attention.
 void paged_cache::absorb_masses() {
     if (page_mass_.empty()) {
+        return;
+    }
+    if (stage_ == prompt_stage::watch) {
+        each_mass(prompt_layer_, [&](const float * mass, const page_list & list) { choice_.add(mass, list, plan_pages_); });
+        page_mass_.clear();
         return;
     }
     std::vector<float> shares((size_t) store_.n_pages(), 0.0f);
@@ -380,18 +446,106 @@ void paged_cache::absorb_masses() {
             store_.observe(shares);
         }
     } else {
-        const size_t n = plan_pages_.size();
         double total = 0;
-        for (size_t i = 0; i < page_mass_.size(); i++) {
-            shares[(size_t) plan_pages_[i % n]] += page_mass_[i];
-            total += page_mass_[i];
-        }
+        each_mass(store_.n_layers(), [&](const float * mass, const page_list & list) {
+            for (int32_t i = 0; i < list.n; i++) {
+                shares[(size_t) plan_pages_[(size_t) (list.index ? list.index[i] : i)]] += mass[i];
+                total += mass[i];
+            }
+        });
         for (float & s : shares) {
             s = total > 0 ? (float) (s / total) : 0.0f;
         }
         store_.observe(shares);
     }
     page_mass_.clear();
+}
+
+// ---- prompts of which later layers see only a part ---------------------------------------------------------------
+
+std::string paged_cache::refuses_partial_prompts() const {
+    if (std::any_of(layers_.begin(), layers_.end(), [](const layer_nodes & layer) { return layer.index < 0; })) {
+        return "some of its layers look at a window only, or are not there";
+    }
+    if (store_.settings().exact) {
+        return "exact attention reads everything";
+    }
+    return tells_masses() ? "" : "attention in groups of more than 8 query heads does not tell what falls on a page";
+}
+
+bool paged_cache::begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes) {
+    if (!store_.lend(hidden_bytes, n_tokens)) {
+        return false;
+    }
+    prompt_layer_ = layer;
+    choice_.forget();
+    stage_ = prompt_stage::read;
+    store_.set_writable_layers(0, layer);
+    return true;
+}
+
+int32_t paged_cache::watch_tokens() const {
+    int32_t n = 1;
+    while (std::all_of(layers_.begin(), layers_.end(), [&](const layer_nodes & layer) {
+        return has_page_mass({ store_.shape(), store_.n_heads_kv(), layer.group, n + 1 });
+    })) {
+        n++;
+    }
+    return n;
+}
+
+std::vector<llama_pos> paged_cache::keep_of_prompt(llama_pos begin, int64_t n_keep) {
+    std::vector<prompt_choice::page> pages;
+    for (int32_t p = 0; p < store_.n_pages(); p++) {
+        if (store_.n_used(p) > 0 && store_.last_pos(p) >= begin) {
+            const bool stays = store_.depth(p) > prompt_layer_ || !store_.is_prunable(p) || in_last_turn(p);
+            pages.push_back({ p, store_.n_used(p), store_.last_pos(p), stays });
+        }
+    }
+    const std::vector<int32_t> out = choice_.leave_out(pages, n_keep, pruner_.settings().policy);
+    pruner_.leave_out(out, prompt_layer_);
+    const auto & cells = v_cells[0];
+    std::vector<llama_pos> kept;
+    for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
+        if (!cells.is_empty(i) && cells.pos_get(i) >= begin && !std::binary_search(out.begin(), out.end(), (int32_t) i / store_.shape().page_tokens)) {
+            kept.push_back(cells.pos_get(i));
+        }
+    }
+    std::sort(kept.begin(), kept.end());
+    stage_ = prompt_stage::again;
+    store_.set_writable_layers(prompt_layer_, store_.n_layers());
+    return kept;
+}
+
+std::vector<llama_pos> paged_cache::present_of(const std::vector<llama_pos> & positions) const {
+    const auto cells = cells_by_position();
+    std::vector<llama_pos> present;
+    std::copy_if(positions.begin(), positions.end(), std::back_inserter(present), [&](llama_pos p) { return cells.count(p) > 0; });
+    return present;
+}
+
+void paged_cache::end_prompt() {
+    stage_ = prompt_stage::none;
+    store_.set_writable_layers(0, store_.n_layers());
+    store_.lend(0, 0);
+}
+
+bool paged_cache::leaves_any_out() const {
+    for (int32_t p = 0; p < store_.n_pages(); p++) {
+        if (is_left_out(p)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+llama_pos paged_cache::whole_before(llama_pos position) const {
+    for (int32_t p = 0; p < store_.n_pages();) {
+        const bool is_near = is_left_out(p) && store_.first_pos(p) < position && store_.last_pos(p) >= position - nearby;
+        position = is_near ? store_.first_pos(p) : position;
+        p = is_near ? 0 : p + 1;
+    }
+    return position;
 }
 
 bool paged_cache::tells_masses() const {

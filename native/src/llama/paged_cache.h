@@ -10,6 +10,7 @@
 #include "llmm-hooks.h"
 
 #include "kv/page_store.h"
+#include "pruning/prompt_choice.h"
 #include "pruning/pruner.h"
 
 #include "llama-cparams.h"
@@ -20,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace llmm {
@@ -30,6 +32,14 @@ struct state_header;
 struct last_turn {
     int32_t begin = 0, end = 0;
     int32_t open = 0;                        // 1: the next batch belongs to it
+};
+
+// Where a prompt is of which later layers see only a part.
+enum class prompt_stage : uint8_t {
+    none,
+    read,                                    // its tokens go through the first layers
+    watch,                                   // the last of them do, and their attention tells what matters
+    again,                                   // what stays goes through the other layers, into the cells that it has
 };
 
 class paged_cache final : public llama_kv_cache {
@@ -62,11 +72,30 @@ public:
 
     // While on, steps and cuts are those of drafts: several tokens that stand for as many steps of one, of which some are
     // taken back. Attention is computed for each token as its own step would, to the bit, and what is known of pages stays
-    // as it is. With pruning or eviction in force there are no drafts.
+    // as it is. With pruning or eviction in force, or pages left out, there are no drafts.
     void set_drafting(bool on) { drafting_ = on; }
-    bool allows_drafts() const { return !store_.settings().evict && !pruner_.settings().prunes(); }
+    bool allows_drafts() const { return !store_.settings().evict && !pruner_.settings().prunes() && !leaves_any_out(); }
+
+    // ---- prompts of which the layers from some layer on see only a part; see prompt_stage
+    // Why that cannot be done; empty if it can.
+    std::string refuses_partial_prompts() const;
+    // Begins: its tokens come next, for the layers before `layer`. False: the budget has no room for hidden_bytes beside
+    // n_tokens tokens.
+    bool begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes);
+    // The last tokens come, watch_tokens() of them at most in a step.
+    void watch_prompt() { stage_ = prompt_stage::watch; }
+    int32_t watch_tokens() const;
+    // Chooses n_keep or fewer more of the tokens from position `begin` on, beside those that always stay, and leaves the pages
+    // of the others out of the layers from `layer` on for good. Positions of what stays, ascending: it comes next.
+    std::vector<llama_pos> keep_of_prompt(llama_pos begin, int64_t n_keep);
+    // Those of them that are still in the cache.
+    std::vector<llama_pos> present_of(const std::vector<llama_pos> & positions) const;
+    void end_prompt();
+    // The greatest position up to `position` before which no page is left out nearby: a text can be cut there and go on.
+    llama_pos whole_before(llama_pos position) const;
 
     slot_info_vec_t prepare(const std::vector<llama_ubatch> & ubatches) override;
+    void apply_ubatch(const slot_info & sinfo, const llama_ubatch & ubatch) override;
     bool get_can_shift() const override { return false; }
     void clear(bool data) override;
     bool seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) override;
@@ -78,6 +107,7 @@ public:
     void state_write(llama_io_write_i & io, llama_seq_id seq_id, llama_state_seq_flags flags) const override;
     void state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_state_seq_flags flags) override;
 
+    bool llmm_evaluates_again() const override { return stage_ == prompt_stage::again; }
     void llmm_on_apply(const slot_info & sinfo, const llama_ubatch & ubatch) override;
     ggml_tensor * llmm_attn(const llm_graph_context & graph, const llama_kv_cache_context * context, const attn_args & args) override;
 
@@ -102,6 +132,12 @@ private:
     void forget_evicted();
     bool free_cells(uint32_t n);
     void absorb_masses();
+    template <typename Visit>
+    void each_mass(int32_t n_layers, Visit && visit) const;
+    bool is_left_out(int32_t page) const { return store_.depth(page) > 0 && store_.depth(page) < store_.n_layers(); }
+    bool leaves_any_out() const;
+    std::unordered_map<llama_pos, uint32_t> cells_by_position() const;
+    slot_info_vec_t cells_of(const std::vector<llama_ubatch> & ubatches) const;
     bool keep_pinned_near(int32_t n_more);
     void rotate_keys(const std::vector<int32_t> & pages, int32_t shift);
     void plan_visibility(const llama_ubatch & ubatch);
@@ -124,6 +160,9 @@ private:
     pruner pruner_;
     last_turn turn_;
     bool drafting_ = false;
+    prompt_stage stage_ = prompt_stage::none;
+    int32_t prompt_layer_ = 0;               // first layer that sees only a part
+    prompt_choice choice_;
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 

@@ -28,7 +28,7 @@ struct state_header {
 namespace {
 
 constexpr char state_magic[4] = { 'L', 'M', 'P', 'G' };
-constexpr uint32_t state_version = 3;
+constexpr uint32_t state_version = 4;
 
 struct state_cell {
     uint32_t index;
@@ -56,9 +56,9 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
     io.write(list.data(), list.size() * sizeof(state_cell));
     std::vector<uint8_t> block(block_bytes(store_.shape(), page_format::f16)), known(h.prune_bytes);
     for (const int32_t page : pages) {
-        const int32_t head[2] = { page, (int32_t) store_.format(page) };
+        const int32_t head[3] = { page, (int32_t) store_.format(page), store_.depth(page) };
         io.write(head, sizeof(head));
-        for (int32_t l = 0; l < store_.n_layers(); l++) {
+        for (int32_t l = 0; l < store_.depth(page); l++) {
             for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
                 if (!store_.read(l, page, h, block.data())) {
                     throw std::runtime_error("a page in the spill file is damaged");
@@ -110,13 +110,14 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
             }
         }
         for (uint32_t i = 0; i < h.n_pages; i++) {
-            int32_t head[2];
+            int32_t head[3];
             io.read(head, sizeof(head));
-            check(head[0] >= 0 && head[0] < store_.n_pages() && head[1] > 0 && head[1] < page_formats);
-            if (!store_.restore(head[0], (page_format) head[1])) {
+            check(head[0] >= 0 && head[0] < store_.n_pages() && head[1] > 0 && head[1] < page_formats && head[2] > 0 && head[2] <= store_.n_layers());
+            check(head[2] == store_.n_layers() || !store_.settings().exact);
+            if (!store_.restore(head[0], (page_format) head[1], head[2])) {
                 throw std::bad_alloc();
             }
-            for (int32_t l = 0; l < store_.n_layers(); l++) {
+            for (int32_t l = 0; l < head[2]; l++) {
                 for (int32_t h = 0; h < store_.n_heads_kv(); h++) {
                     io.read(store_.block(l, head[0], h), block_bytes(store_.shape(), (page_format) head[1]));
                 }
@@ -125,6 +126,9 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
             if (h.prune_bytes > 0) {
                 io.read(known.data(), known.size());
                 pruner_.restore_page(head[0], known.data());
+            }
+            if (head[2] < store_.n_layers()) {
+                pruner_.leave_out({ head[0] }, head[2]);
             }
         }
         pruner_.restore_phase(h.prune_phase);

@@ -78,6 +78,38 @@ std::vector<prune_page> paging::prune_pages() const {
     return hooks_->cache()->prune_pages();
 }
 
+std::string paging::refuses_partial_prompts() const {
+    return hooks_->cache()->refuses_partial_prompts();
+}
+
+bool paging::begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes) {
+    return hooks_->cache()->begin_prompt(layer, n_tokens, hidden_bytes);
+}
+
+void paging::watch_prompt() {
+    hooks_->cache()->watch_prompt();
+}
+
+int32_t paging::watch_tokens() const {
+    return hooks_->cache()->watch_tokens();
+}
+
+std::vector<int32_t> paging::keep_of_prompt(int32_t begin, int64_t n_keep) {
+    return hooks_->cache()->keep_of_prompt(begin, n_keep);
+}
+
+std::vector<int32_t> paging::present_of(const std::vector<int32_t> & positions) const {
+    return hooks_->cache()->present_of(positions);
+}
+
+void paging::end_prompt() {
+    hooks_->cache()->end_prompt();
+}
+
+int32_t paging::whole_before(int32_t position) const {
+    return hooks_->cache()->whole_before(position);
+}
+
 bool paging::set_budget(uint64_t bytes) {
     return hooks_->cache()->set_budget(bytes);
 }

@@ -51,6 +51,16 @@ public:
     std::vector<prune_event> prune_events();
     std::vector<prune_page> prune_pages() const;
 
+    // ---- prompts of which later layers see only a part: see paged_cache
+    std::string refuses_partial_prompts() const;
+    bool begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes);
+    void watch_prompt();
+    int32_t watch_tokens() const;
+    std::vector<int32_t> keep_of_prompt(int32_t begin, int64_t n_keep);
+    std::vector<int32_t> present_of(const std::vector<int32_t> & positions) const;
+    void end_prompt();
+    int32_t whole_before(int32_t position) const;
+
     // False: what may not be given up needs more.
     bool set_budget(uint64_t bytes);
 

@@ -1,5 +1,6 @@
 #include "pruner.h"
 
+#include "hash_unit.h"
 #include "mass_cut.h"
 
 #include "kv/stopwatch.h"
@@ -24,14 +25,6 @@ constexpr size_t most_events = 65536;
 constexpr float surprise = 1.5f;               // nats above the mean
 constexpr float entropy_gain = 0.1f;
 
-// A fixed random number in [0, 1) for a page of a head.
-float hash_unit(uint32_t unit, uint32_t page) {
-    uint64_t x = ((uint64_t) unit << 32 | page) + 0x9E3779B97F4A7C15ull;     // splitmix64
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9ull;
-    x = (x ^ x >> 27) * 0x94D049BB133111EBull;
-    return (float) (x >> 40) * 0x1p-24f;
-}
-
 }  // namespace
 
 pruner::pruner(const prune_settings & settings, int32_t n_layers, int32_t n_heads_kv, int32_t n_pages)
@@ -49,7 +42,7 @@ void pruner::set_settings(const prune_settings & settings) {
     settings_ = settings;
     if (!settings.prunes()) {
         for (uint8_t & f : flags_) {
-            f &= dropped;
+            f &= dropped | absent;
         }
     }
     phase_.test_next = 1;
@@ -58,7 +51,13 @@ void pruner::set_settings(const prune_settings & settings) {
 
 // ---- what a step reads ------------------------------------------------------------------------------------------
 
-bool pruner::may_read(uint8_t flags, step kind) {
+bool pruner::may_read(const page_facts & page, uint8_t flags, step kind) {
+    if (flags & absent) {
+        return false;
+    }
+    if (page.is_protected) {
+        return true;
+    }
     switch (kind) {
         case step::selected: return flags == 0;
         case step::active:
@@ -137,7 +136,7 @@ void pruner::build_lists() {
         const size_t begin = indices_.size();
         for (size_t i = 0; i < pages_.size(); i++) {
             const page_facts & p = pages_[i];
-            if (p.is_protected || may_read(flags[p.page], kind_)) {
+            if (may_read(p, flags[p.page], kind_)) {
                 indices_.push_back((int32_t) i);
                 tokens += p.n_tokens;
             }
@@ -181,7 +180,7 @@ bool pruner::absorb(const float * mass) {
             const float share = (float) (m[j] / total);
             entry & e = entries_[at(u, p.page)];
             if (kind_ == step::test) {
-                if (!p.is_protected && !may_read(flags_[at(u, p.page)], step::selected)) {
+                if (!may_read(p, flags_[at(u, p.page)], step::selected)) {
                     omitted += share;
                 }
                 e.peak = std::max(e.peak * peak_decay, share);
@@ -427,6 +426,19 @@ void pruner::forget_all() {
     pages_.clear();
     phase_ = {};
     wants_mass_ = false;
+    listed_ = step::stale;
+}
+
+void pruner::leave_out(const std::vector<int32_t> & pages, int32_t first_layer) {
+    for (const int32_t page : pages) {
+        for (int32_t u = first_layer * n_heads_; u < n_units_; u++) {
+            uint8_t & f = flags_[at(u, page)];
+            const bool counts = !(f & dropped);
+            f |= dropped | absent;
+            n_dropped_[(size_t) page] += counts;
+            any_dropped_ += counts;
+        }
+    }
     listed_ = step::stale;
 }
 

@@ -103,6 +103,8 @@ public:
     // As little, but nothing of what is known is about the tokens that went.
     void shrink(int32_t page, int32_t n_left);
     void forget_all();
+    // The layers from first_layer on have nothing of these pages: dropped, and not read even where they are protected.
+    void leave_out(const std::vector<int32_t> & pages, int32_t first_layer);
     // Pages that every head has dropped; the caller empties them.
     std::vector<int32_t> all_dropped() const;
 
@@ -126,7 +128,7 @@ public:
 
 private:
     enum class step : uint8_t { none, test, look, active, selected, stale };
-    enum flag : uint8_t { pruned = 1, unselected = 2, dropped = 4 };
+    enum flag : uint8_t { pruned = 1, unselected = 2, dropped = 4, absent = 8 };      // what is absent is dropped too
     struct entry {
         float average = -1;                // of the share of attention; -1: never seen
         float peak = 0;
@@ -144,7 +146,7 @@ private:
     };
 
     size_t at(int32_t unit, int32_t page) const { return (size_t) unit * n_pages_ + page; }
-    static bool may_read(uint8_t flags, step kind);
+    static bool may_read(const page_facts & page, uint8_t flags, step kind);
     float importance(int32_t unit, const page_facts & p) const;
     bool is_candidate(int32_t unit, const page_facts & p) const;
     bool may_prune_now() const;

@@ -62,7 +62,7 @@ bool session::draft_ahead(int32_t most) {
     } catch (const std::exception & e) {
         const int32_t damaged = evaluator_->take_damage();
         const int32_t sound = damaged >= 0 ? std::min(damaged, n_kv_) : n_kv_;
-        n_kv_ = (sound < n_kv_ ? evaluator_->cut(sound) : evaluator_->take_back(sound)) ? sound : 0;
+        n_kv_ = sound < n_kv_ ? evaluator_->cut(sound) : evaluator_->take_back(sound);
         const auto * f = dynamic_cast<const failure *>(&e);
         if (f && f->status() == LLMM_ERR_CANCELLED) {
             control_.cancel = false;
@@ -113,9 +113,10 @@ void session::close_draft() {
     const int64_t started = ggml_time_us();
     d.open = false;
     counters_.draft_accepted += d.n_right;
-    if (d.n_right < (int32_t) d.ahead.tokens.size() && !evaluator_->take_back(n_kv_)) {
-        n_kv_ = 0;
-        d.works = false;
+    if (d.n_right < (int32_t) d.ahead.tokens.size()) {
+        const int32_t left = evaluator_->take_back(n_kv_);
+        d.works = d.works && left == n_kv_;
+        n_kv_ = left;
     }
     const int64_t us = ggml_time_us() - started;
     d.us += us;
@@ -132,7 +133,7 @@ void session::settle_drafts() noexcept {
             close_draft();
         }
         if (n_kv_ > 0 && n_kv_ == (int32_t) history_.size() && !has_logits_ && loaded_logits_.empty()) {
-            n_kv_ = evaluator_->take_back(n_kv_ - 1) ? n_kv_ - 1 : 0;
+            n_kv_ = evaluator_->take_back(n_kv_ - 1);
         }
     } catch (const std::exception & e) {
         log_line(LLMM_LOG_WARN, std::string("keys and values are computed again: ") + e.what());

@@ -158,6 +158,12 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
         llama_free(context_);
         fail(LLMM_ERR_NOT_AVAILABLE, "the cache of this model cannot be paged: %s", paging_->refusal().c_str());
     }
+    try {
+        check_pruning(params.prune);
+    } catch (...) {
+        llama_free(context_);
+        throw;
+    }
     warn_if_blind();
     encoder_only_ = llama_model_has_encoder(m);
     batch_ = llama_batch_init(params.n_batch, 0, 1);
@@ -207,6 +213,14 @@ void evaluator::apply_threads() {
 }
 
 void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from) {
+    for (size_t i = 0; i < tokens.size(); i++) {
+        batch_.pos[i] = position + (int32_t) i;
+    }
+    step(tokens, wanted, from);
+}
+
+void evaluator::step(span<const int32_t> tokens, outputs wanted, size_t from) {
+    const int32_t position = batch_.pos[0];
     const bool is_batch = tokens.size() > 1;
     apply_threads();
     const auto cancelled = [this] { return control_.cancel.load(std::memory_order_relaxed); };
@@ -219,7 +233,6 @@ void evaluator::run(span<const int32_t> tokens, int32_t position, outputs wanted
     batch_.n_tokens = (int32_t) tokens.size();
     for (size_t i = 0; i < tokens.size(); i++) {
         batch_.token[i] = tokens[i];
-        batch_.pos[i] = position + (int32_t) i;
         batch_.n_seq_id[i] = 1;
         batch_.seq_id[i][0] = 0;
         batch_.logits[i] = wanted == outputs::from ? i >= from : wanted == outputs::last && i + 1 == tokens.size();
@@ -318,12 +331,13 @@ void evaluator::run_draft(span<const int32_t> tokens, int32_t position) {
     run(tokens, position, outputs::from, 0);
 }
 
-bool evaluator::take_back(int32_t position) {
+int32_t evaluator::take_back(int32_t position) {
     const draft_scope scope(paging_.get(), draft_switch_.get());
     return cut(position);
 }
 
 void evaluator::set_pruning(const prune_settings & settings) {
+    check_pruning(settings);
     params_.prune = settings;
     paging_->set_pruning(settings);
     warn_if_blind();
@@ -369,11 +383,12 @@ bool evaluator::copy_from(const evaluator & other) {
     return done;
 }
 
-bool evaluator::cut(int32_t position) {
+int32_t evaluator::cut(int32_t position) {
     llama_memory_t memory = llama_get_memory(context_);
     if (!memory) {
-        return position == 0;                 // an encoder keeps nothing between calls
+        return 0;                             // an encoder keeps nothing between calls
     }
+    position = paging_ ? paging_->whole_before(position) : position;
     bool intact = llama_memory_seq_rm(memory, 0, position, -1);
     if (intact && position > 0) {
         // A sliding-window cache reuses the cells of tokens that left the window. After a cut the next token sees
@@ -386,7 +401,7 @@ bool evaluator::cut(int32_t position) {
     if (!intact) {
         llama_memory_clear(memory, false);
     }
-    return intact || position == 0;
+    return intact ? position : 0;
 }
 
 }  // namespace llmm

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -43,6 +44,13 @@ struct evaluator_params {
     bool gates = false;                   // in the graph from the start
 };
 
+// What pruned prompts have saved and cost.
+struct prompt_counters {
+    int64_t tokens = 0;                   // of such prompts
+    int64_t left_out = 0;                 // of those: that later layers did not see
+    int64_t choice_us = 0;                // spent on choosing them, the steps that are watched included
+};
+
 // Threads in force and the wish to stop; shared with the threads that may change them while a step runs.
 struct evaluator_control {
     std::atomic<int32_t> n_threads{ 1 };
@@ -66,20 +74,28 @@ public:
     // the cache may then hold a part of the tokens, and the caller cuts it, to take_damage() if that is lower.
     void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
 
+    // ---- prompts of which later layers see only a part (prune_settings::prefill_keep): prompt.cpp
+    // Whether a prompt of n tokens at `position` is read like that.
+    bool prunes_prompt(int32_t position, int32_t n) const;
+    // Evaluates its first tokens, several thousand at most, and returns how many; logits of the last one if all are
+    // done. before_step: of each step, with the share that is done. Throws as run() and what before_step throws.
+    int32_t run_pruned(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step);
+    const prompt_counters & prompts() const { return prompt_counts_; }
+
     // ---- drafts: tokens that may turn out not to be the text
     // How many of n tokens after that at `position` may be evaluated with it and taken back as if they had never been.
     int32_t draft_room(int32_t position, int32_t n) const;
     // As run, with logits of all tokens. What follows the first one is a draft; draft_room() allows it.
     void run_draft(span<const int32_t> tokens, int32_t position);
     // As cut, of drafted tokens.
-    bool take_back(int32_t position);
+    int32_t take_back(int32_t position);
 
     const float * logits(int32_t index) const;        // index within the last batch; -1: the last output
     const float * embedding(int32_t index) const;
 
-    // Forgets keys and values from `position` on. False if what is left cannot be continued (a sliding window that
-    // has moved past, a recurrent state): then nothing is left.
-    bool cut(int32_t position);
+    // Forgets keys and values from `position` on, or from an earlier one if what would be left cannot be continued (a
+    // sliding window that has moved past, a recurrent state, a pruned prompt). The number of positions that are left.
+    int32_t cut(int32_t position);
 
     // The first position whose page was found damaged in the last run, -1 if none; asked once.
     int32_t take_damage() { return std::exchange(damaged_, -1); }
@@ -94,7 +110,8 @@ public:
     memory_report memory() const { return report_memory(context_); }
     kv_counters pages() const { return paging_ ? paging_->counters() : kv_counters{}; }
     prune_counters pruning() const { return paging_ ? paging_->pruning() : prune_counters{}; }
-    void set_pruning(const prune_settings & settings);           // these with pages only
+    // These with pages only. Throws RANGE, NOT_AVAILABLE, and the former settings stay.
+    void set_pruning(const prune_settings & settings);
     std::vector<prune_event> prune_events() { return paging_->prune_events(); }
     std::vector<prune_page> prune_pages() const { return paging_->prune_pages(); }
     int32_t n_cached_tokens() const { return paging_->n_cached_tokens(); }      // with pages only
@@ -110,6 +127,10 @@ public:
     gate_counters take_gate_counts() { return std::exchange(gate_counts_, {}); }
 
 private:
+    void step(span<const int32_t> tokens, outputs wanted, size_t from);       // positions are in batch_
+    void check_pruning(const prune_settings & settings) const;
+    void begin_layers(layer_range range);
+    int32_t first_pruned_layer() const;
     void open_gates(int32_t n_tokens);
     void size_graphs_anew();
     void apply_threads();
@@ -123,6 +144,7 @@ private:
     std::unique_ptr<layer_control> layers_;
     gate_state gates_;
     gate_counters gate_counts_;
+    prompt_counters prompt_counts_;
     float entropy_ = NAN;                 // of the last prediction, if anybody wants to know
     std::unique_ptr<draft_switch> draft_switch_;          // without pages
     llama_context * context_ = nullptr;

@@ -75,7 +75,7 @@ void session::eval_hidden(span<const int32_t> tokens, span<const float> hidden_i
         const int32_t damaged = ev.take_damage();
         const int32_t sound = damaged >= 0 ? std::min(damaged, before) : before;
         ev.set_hidden(nullptr, nullptr);
-        n_kv_ = ev.cut(sound) ? sound : 0;
+        n_kv_ = ev.cut(sound);
         truncate(n_kv_);
         control_.cancel = false;
         throw;

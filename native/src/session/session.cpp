@@ -21,6 +21,7 @@ namespace {
 constexpr int32_t default_ctx = 4096;
 constexpr int32_t ctx_step = 256;                 // llama.cpp rounds contexts up to this
 constexpr int32_t max_ctx = 1 << 27;
+constexpr int32_t max_layers = 1 << 16;
 constexpr int32_t default_batch = 512;
 constexpr int32_t max_batch = 4096;
 constexpr int32_t max_threads = GGML_MAX_N_THREADS;
@@ -91,6 +92,8 @@ prune_settings checked_pruning(const llmm_prune_params & p, const char * name) {
     s.max_active = number(p.max_active_tokens, 0, max_ctx, "max_active_tokens");
     s.max_shadow = number(p.max_shadow_tokens, -1, max_ctx, "max_shadow_tokens");
     s.select_mass = share(p.select_mass, "select_mass");
+    s.prefill_keep = share(p.prefill_keep, "prefill_keep");
+    s.prefill_layer = number(p.prefill_layer, 0, max_layers, "prefill_layer");
     s.test_interval = number(p.test_interval, 1, max_ctx, "test_interval");
     s.select_interval = number(p.select_interval, 1, max_ctx, "select_interval");
     s.min_tokens = number(p.min_tokens, 0, max_ctx, "min_tokens");
@@ -142,7 +145,7 @@ session::session(std::shared_ptr<model> owner, const llmm_session_params & param
     if (pages_) {
         pages_->n_threads = std::max(control_.n_threads.load(), control_.n_threads_batch.load());
         pruning_ = pruning;
-    } else if (pruning.prunes()) {
+    } else if (pruning.prunes() || pruning.prunes_prompts()) {
         fail(LLMM_ERR_NOT_AVAILABLE, "tokens are pruned page by page; set params.kv_page_tokens");
     }
     chat_evaluator();
@@ -309,7 +312,7 @@ void session::truncate(int32_t n) {
         loaded_logits_.clear();
     }
     if (n_kv_ > n) {
-        n_kv_ = evaluator_ && evaluator_->cut(n) ? n : 0;
+        n_kv_ = evaluator_ ? evaluator_->cut(n) : 0;
     }
 }
 
@@ -338,7 +341,7 @@ void session::evaluate_pending(const progress_sink & progress, bool prompt) {
             const int32_t damaged = ev.take_damage();
             const int32_t sound = damaged >= 0 ? std::min(damaged, n_kv_) : n_kv_;
             // The step may have stored a part of its tokens.
-            n_kv_ = ev.cut(sound) ? sound : 0;
+            n_kv_ = ev.cut(sound);
             if (damaged < 0 || tries == most_recomputations) {
                 control_.cancel = false;      // consumed by this failure, whatever it was
                 throw;
@@ -359,9 +362,20 @@ void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t
     while (n_kv_ < end) {
         throw_if_cancelled();
         apply_pending_budget();
-        const int32_t n = std::min(n_batch_, end - n_kv_);
-        evaluator_->run(span<const int32_t>(history_).subspan((size_t) n_kv_, (size_t) n), n_kv_, n_kv_ + n == end ? outputs::last : outputs::none);
-        n_kv_ += n;
+        const auto pending = span<const int32_t>(history_).from((size_t) n_kv_);
+        if (evaluator_->prunes_prompt(n_kv_, end - n_kv_)) {
+            n_kv_ += evaluator_->run_pruned(pending, n_kv_, outputs::last, [&](double done) {
+                throw_if_cancelled();
+                apply_pending_budget();
+                if (prompt && done > 0) {
+                    progress.report((n_kv_ - begin + done * (end - n_kv_)) / (end - begin));
+                }
+            });
+        } else {
+            const int32_t n = std::min(n_batch_, end - n_kv_);
+            evaluator_->run(pending.subspan(0, (size_t) n), n_kv_, n_kv_ + n == end ? outputs::last : outputs::none);
+            n_kv_ += n;
+        }
         if (prompt) {
             progress.report(std::max(0.0, (double) (n_kv_ - begin) / (end - begin)));
         }
@@ -381,7 +395,7 @@ const float * session::last_logits() {
     if (!has_logits_) {
         const int32_t n = (int32_t) history_.size();
         if (n_kv_ == n) {                     // evaluated, but its logits are gone: once more, for them
-            n_kv_ = evaluator_ && evaluator_->cut(n - 1) ? n - 1 : 0;
+            n_kv_ = evaluator_ ? evaluator_->cut(n - 1) : 0;
         }
         evaluate_pending({}, n - n_kv_ > 1);
     }
@@ -649,10 +663,10 @@ void session::load(const std::string & path) {
 void session::set_pruning(const prune_settings & settings) {
     const call one(*this);
     require_pages();
-    pruning_ = settings;
-    if (evaluator_) {
-        evaluator_->set_pruning(settings);
+    if (evaluator_ || settings.prunes_prompts()) {
+        chat_evaluator().set_pruning(settings);           // knows what this model can
     }
+    pruning_ = settings;
 }
 
 std::vector<llmm_prune_event> session::prune_events() {
@@ -726,6 +740,9 @@ llmm_stats session::stats() {
         s.prune_tests = pruning.tests;
         s.prune_looks = pruning.looks;
         s.prune_us = pruning.time_us;
+        s.prune_prefill_tokens = evaluator_->prompts().tokens;
+        s.prune_prefill_left_out = evaluator_->prompts().left_out;
+        s.prune_prefill_us = evaluator_->prompts().choice_us;
         if (evaluator_->params().pages) {
             s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;
         }

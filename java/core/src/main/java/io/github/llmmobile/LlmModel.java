@@ -140,11 +140,23 @@ public final class LlmModel implements AutoCloseable {
         refusal = e;
       }
       if (pages != null) {
-        techniques = withPages(config, techniques, pages, pruning);
         try {
           session = handle.newSession(options, pages.settings(), pruning == null ? null : pruning.settings());
         } catch (LlmException e) {
           refusal = e;
+        }
+        if (refusal != null && refusal.code() == ErrorCode.NOT_AVAILABLE && pruning != null
+            && pruning.settings().prunesPrompts()) {
+          pruning = pruning.withWholePrompts(String.valueOf(refusal.getMessage()));
+          try {
+            session = handle.newSession(options, pages.settings(), pruning.settings());
+            refusal = null;
+          } catch (LlmException e) {
+            refusal = e;
+          }
+        }
+        if (session != null) {
+          techniques = withPages(config, techniques, pages, pruning, session);
         }
       }
       if (refusal != null) {
@@ -176,7 +188,17 @@ public final class LlmModel implements AutoCloseable {
     return config.tokenPruning().isPresent() ? PagePlan.stored() : null;
   }
 
-  /** What becomes of the techniques where the model has pages. */
+  /** What becomes of the techniques where the model has pages; closes the session if that is an exception. */
+  private static List<TechniqueReport> withPages(InferenceConfig config, List<TechniqueReport> planned, PagePlan pages,
+      @Nullable PrunePlan pruning, NativeSession session) {
+    try {
+      return withPages(config, planned, pages, pruning);
+    } catch (LlmException e) {
+      session.close();
+      throw e;
+    }
+  }
+
   private static List<TechniqueReport> withPages(
       InferenceConfig config, List<TechniqueReport> planned, PagePlan pages, @Nullable PrunePlan pruning) {
     List<TechniqueReport> techniques = planned;
@@ -189,12 +211,19 @@ public final class LlmModel implements AutoCloseable {
     if (pruning == null) {
       return techniques;
     }
+    String wholePrompts = pruning.wholePrompts();
     if (!pruning.prunes()) {
-      return Techniques.off(techniques, Techniques.PRUNING, pruning.detail());
+      return wholePrompts == null
+          ? Techniques.off(techniques, Techniques.PRUNING, pruning.detail())
+          : Techniques.notAvailable(config, techniques, Techniques.PRUNING, wholePrompts);
+    }
+    if (wholePrompts != null) {
+      techniques = Techniques.limited(config, techniques, Techniques.PRUNING, pruning.detail() + "; " + wholePrompts,
+          "set prune_prefill_keep to 1");
     }
     return config.memoryManager().isPresent() && config.memoryManager().get().exactAttention()
         ? Techniques.notAvailable(config, techniques, Techniques.PRUNING, PrunePlan.EXACT)
-        : Techniques.active(techniques, Techniques.PRUNING, pruning.detail());
+        : wholePrompts != null ? techniques : Techniques.active(techniques, Techniques.PRUNING, pruning.detail());
   }
 
   /** What becomes of the techniques where the model cannot be paged; any other failure is passed on. */

@@ -4,6 +4,7 @@ import io.github.llmmobile.config.PruningPolicy;
 import io.github.llmmobile.config.TokenPruningConfig;
 import io.github.llmmobile.internal.PruneSettings;
 import java.util.Locale;
+import org.jspecify.annotations.Nullable;
 
 /** The token pruning of a session: what its configuration wants. */
 final class PrunePlan {
@@ -12,12 +13,19 @@ final class PrunePlan {
 
   private final TokenPruningConfig config;
   private final PruneSettings settings;
+  private final @Nullable String wholePrompts;
 
   PrunePlan(TokenPruningConfig config) {
+    this(config, null);
+  }
+
+  private PrunePlan(TokenPruningConfig config, @Nullable String wholePrompts) {
     this.config = config;
+    this.wholePrompts = wholePrompts;
     settings = new PruneSettings((float) config.pruningThreshold(), (float) config.keepRatio(),
         config.maxActiveTokens(), config.maxShadowSize(), (float) config.selectionMass(), config.testInterval(),
-        config.minTokens(), number(config.policy()), config.recordEvents());
+        config.minTokens(), number(config.policy()), config.recordEvents(), (float) config.prunePrefillKeep(),
+        config.prunePrefillLayer());
   }
 
   /** The native number of a policy. */
@@ -46,7 +54,24 @@ final class PrunePlan {
     if (!prunes()) {
       return "prunes nothing: the threshold is 0 and there is no target";
     }
-    return what() + by() + ", in contexts from " + config.minTokens() + " tokens; " + shadow();
+    String decoding = what() + by() + ", in contexts from " + config.minTokens() + " tokens; " + shadow();
+    if (!settings.prunesPrompts()) {
+      return decoding;
+    }
+    String prompts = "shows " + percent(config.prunePrefillKeep()) + " of a prompt from " + config.minTokens()
+        + " tokens to the layers from " + (config.prunePrefillLayer() == 0 ? "the middle" : config.prunePrefillLayer())
+        + " on";
+    return settings.prunesDecoding() ? prompts + "; " + decoding : prompts + by();
+  }
+
+  /** The same, with prompts read in full, and why. */
+  PrunePlan withWholePrompts(String reason) {
+    return new PrunePlan(config.toBuilder().prunePrefillKeep(1).build(), reason);
+  }
+
+  /** Why prompts are read in full though they were to be pruned, or null. */
+  @Nullable String wholePrompts() {
+    return wholePrompts;
   }
 
   private String what() {

@@ -54,6 +54,9 @@ public final class SessionStats {
   private final long pruneTests;
   private final long pruneLooks;
   private final long pruneMicros;
+  private final long prunePrefillTokens;
+  private final long prunePrefillLeftOut;
+  private final long prunePrefillMicros;
   private final long draftProposed;
   private final long draftAccepted;
   private final long draftSteps;
@@ -101,11 +104,14 @@ public final class SessionStats {
     pruneTests = values[36];
     pruneLooks = values[37];
     pruneMicros = values[38];
-    draftProposed = values[39];
-    draftAccepted = values[40];
-    draftSteps = values[41];
-    gateSteps = values[42];
-    gateSkippedParts = values[43];
+    prunePrefillTokens = values[39];
+    prunePrefillLeftOut = values[40];
+    prunePrefillMicros = values[41];
+    draftProposed = values[42];
+    draftAccepted = values[43];
+    draftSteps = values[44];
+    gateSteps = values[45];
+    gateSkippedParts = values[46];
     pruneActiveTokens = reals[0];
     pruneShadowTokens = reals[1];
     pruneDroppedTokens = reals[2];
@@ -136,6 +142,8 @@ public final class SessionStats {
       kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
       kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes, steps, tests,
       pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros,
+      prunePrefillTokens - before.prunePrefillTokens, prunePrefillLeftOut - before.prunePrefillLeftOut,
+      prunePrefillMicros - before.prunePrefillMicros,
       draftProposed - before.draftProposed, draftAccepted - before.draftAccepted, draftSteps - before.draftSteps,
       gateSteps - before.gateSteps, gateSkippedParts - before.gateSkippedParts
     };
@@ -578,6 +586,33 @@ public final class SessionStats {
   }
 
   /**
+   * Tokens of prompts that were pruned ({@link io.github.llmmobile.config.TokenPruningConfig#prunePrefillKeep()}).
+   *
+   * @return a count
+   */
+  public long prunePrefillTokens() {
+    return prunePrefillTokens;
+  }
+
+  /**
+   * How many of {@link #prunePrefillTokens()} later layers did not see.
+   *
+   * @return a count
+   */
+  public long prunePrefillLeftOut() {
+    return prunePrefillLeftOut;
+  }
+
+  /**
+   * Time spent choosing what later layers see of prompts.
+   *
+   * @return microseconds
+   */
+  public long prunePrefillMicros() {
+    return prunePrefillMicros;
+  }
+
+  /**
    * Drafted tokens that were checked ({@link GenerationOptions#draftTokens()}).
    *
    * @return a count
@@ -648,7 +683,7 @@ public final class SessionStats {
         "prompt %d tokens (%d more from the cache) at %.1f tokens/s, answer %d tokens at %.1f tokens/s,"
             + " context %d of %d, cache %.1f MiB%s%s%s",
         promptTokens, reusedTokens, promptTokensPerSecond(), generatedTokens, decodeTokensPerSecond(), tokens,
-        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages(), pruneSteps == 0 ? "" : pruning(),
+        contextTokens, kvBytes / MIB, kvPeakBytes == 0 ? "" : pages(), pruning(),
         draftSteps == 0 ? "" : ", drafted tokens: " + draftAccepted + " of " + draftProposed + " right");
   }
 
@@ -660,7 +695,9 @@ public final class SessionStats {
   }
 
   private String pruning() {
-    return String.format(Locale.ROOT, ", pruning: %.0f tokens active, %.0f shadow, %.0f dropped, %.0f read per step",
+    String prompts = prunePrefillTokens == 0 ? "" : String.format(Locale.ROOT,
+        ", pruned prompts: %d of %d tokens left out of later layers", prunePrefillLeftOut, prunePrefillTokens);
+    return pruneSteps == 0 ? prompts : prompts + String.format(Locale.ROOT, ", pruning: %.0f tokens active, %.0f shadow, %.0f dropped, %.0f read per step",
         pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, pruneReadTokens);
   }
 }

@@ -72,13 +72,45 @@ class PruningTest {
   }
 
   @Test
+  void promptsArePruned() {
+    TokenPruningConfig prompts =
+        TokenPruningConfig.builder().pruningThreshold(0).prunePrefillKeep(0.4).minTokens(64).build();
+    InferenceConfig config = pruning(prompts).memoryManager(SMALL_PAGES).strict(true).build();
+    try (LlmSession session = open(config)) {
+      assertEquals("token_pruning: ACTIVE (shows 40 % of a prompt from 64 tokens to the layers from the middle on)",
+          report(session));
+      session.generate(prompt(), GREEDY);
+      SessionStats stats = session.stats();
+      assertEquals(PROMPT, stats.prunePrefillTokens());
+      assertTrue(stats.prunePrefillLeftOut() > PROMPT / 2, stats::toString);
+      assertTrue(stats.prunePrefillLeftOut() < PROMPT * 0.7, stats::toString);
+    }
+  }
+
+  @Test
+  void aLayerBeyondTheModelIsRefused() {
+    TokenPruningConfig beyond = HALF.toBuilder().prunePrefillKeep(0.4).prunePrefillLayer(1000).build();
+    fails(ErrorCode.RANGE, () -> open(pruning(beyond).build()));
+    try (LlmSession session = open(pruning(HALF).build())) {
+      String before = report(session);
+      fails(ErrorCode.RANGE, () -> session.setTokenPruning(beyond));
+      assertEquals(before, report(session));
+      session.setTokenPruning(HALF.toBuilder().prunePrefillKeep(0.4).build());
+      assertTrue(report(session).contains("shows 40 % of a prompt"), report(session));
+    }
+  }
+
+  @Test
   void exactAttentionReadsEveryToken() {
     MemoryManagerConfig exact = SMALL_PAGES.toBuilder().exactAttention(true).build();
-    InferenceConfig config = pruning(HALF).memoryManager(exact).build();
-    try (LlmSession session = open(config)) {
-      assertEquals("token_pruning: NOT_AVAILABLE (exact_attention reads every token)", report(session));
-      assertEquals(TechniqueReport.Status.ACTIVE, session.techniques().get(3).status());
+    for (double keep : new double[] {1, 0.4}) {
+      InferenceConfig config = pruning(HALF.toBuilder().prunePrefillKeep(keep).build()).memoryManager(exact).build();
+      try (LlmSession session = open(config)) {
+        assertEquals("token_pruning: NOT_AVAILABLE (exact_attention reads every token)", report(session));
+        assertEquals(TechniqueReport.Status.ACTIVE, session.techniques().get(3).status());
+      }
     }
+    InferenceConfig config = pruning(HALF).memoryManager(exact).build();
     assertEquals("token_pruning_config: exact_attention reads every token; leave it out, or set strict to false",
         fails(ErrorCode.NOT_AVAILABLE, () -> open(config.toBuilder().strict(true).build())));
   }

@@ -23,7 +23,7 @@ class SessionStatsTest {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
       peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
       10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
-      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0, 0, 0
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     };
   }
 
@@ -35,7 +35,7 @@ class SessionStatsTest {
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 44).toArray(),
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 47).toArray(),
         new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
@@ -76,11 +76,14 @@ class SessionStatsTest {
     assertEquals(37, s.pruneTests());
     assertEquals(38, s.pruneLooks());
     assertEquals(39, s.pruneMicros());
-    assertEquals(40, s.draftProposed());
-    assertEquals(41, s.draftAccepted());
-    assertEquals(42, s.draftSteps());
-    assertEquals(43, s.gateSteps());
-    assertEquals(44, s.gateSkippedParts());
+    assertEquals(40, s.prunePrefillTokens());
+    assertEquals(41, s.prunePrefillLeftOut());
+    assertEquals(42, s.prunePrefillMicros());
+    assertEquals(43, s.draftProposed());
+    assertEquals(44, s.draftAccepted());
+    assertEquals(45, s.draftSteps());
+    assertEquals(46, s.gateSteps());
+    assertEquals(47, s.gateSkippedParts());
     assertEquals(0.5, s.pruneActiveTokens());
     assertEquals(1.5, s.pruneShadowTokens());
     assertEquals(2.5, s.pruneDroppedTokens());
@@ -139,7 +142,24 @@ class SessionStatsTest {
 
   private static SessionStats drafts(long proposed, long accepted, long steps) {
     long[] counts = counts(0, 0, 0, 0, 0, 0);
-    System.arraycopy(new long[] {proposed, accepted, steps}, 0, counts, 39, 3);
+    System.arraycopy(new long[] {proposed, accepted, steps}, 0, counts, 42, 3);
+    return new SessionStats(counts, new double[8]);
+  }
+
+  @Test
+  void prunedPromptsAreCountedAndToldOfWhereThereAreAny() {
+    SessionStats delta = prompts(9000, 6000, 70).since(prompts(1000, 500, 30));
+    assertEquals(8000, delta.prunePrefillTokens());
+    assertEquals(5500, delta.prunePrefillLeftOut());
+    assertEquals(40, delta.prunePrefillMicros());
+    assertTrue(delta.toString().endsWith(", pruned prompts: 5500 of 8000 tokens left out of later layers"),
+        delta::toString);
+    assertFalse(prompts(0, 0, 0).toString().contains("prompts"));
+  }
+
+  private static SessionStats prompts(long tokens, long leftOut, long micros) {
+    long[] counts = counts(0, 0, 0, 0, 0, 0);
+    System.arraycopy(new long[] {tokens, leftOut, micros}, 0, counts, 39, 3);
     return new SessionStats(counts, new double[8]);
   }
 

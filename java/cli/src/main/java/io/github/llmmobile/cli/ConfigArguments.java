@@ -62,6 +62,14 @@ final class ConfigArguments {
       description = "Token pruning: context length below which nothing is pruned.")
   @Nullable Integer pruneMinTokens;
 
+  @Option(names = "--prune-prefill-keep", paramLabel = "X",
+      description = "Token pruning: share of a long prompt's tokens, 0 to 1, that later layers see; 1 prunes no prompt.")
+  @Nullable Double prunePrefillKeep;
+
+  @Option(names = "--prune-prefill-layer", paramLabel = "N",
+      description = "Token pruning: first layer that sees only a part of a long prompt; 0 for the middle one.")
+  @Nullable Integer prunePrefillLayer;
+
   @Option(names = "--prune-policy", paramLabel = "WHAT",
       description = "Token pruning: what decides which tokens stay: attention; or, for comparisons, recency or random.")
   @Nullable String prunePolicy;
@@ -186,6 +194,8 @@ final class ConfigArguments {
     set(json, flags, PRUNING, "selection_mass", "--selection-mass", selectionMass);
     set(json, flags, PRUNING, "test_interval", "--prune-test-interval", pruneTestInterval);
     set(json, flags, PRUNING, "min_tokens", "--prune-min-tokens", pruneMinTokens);
+    set(json, flags, PRUNING, "prune_prefill_keep", "--prune-prefill-keep", prunePrefillKeep);
+    set(json, flags, PRUNING, "prune_prefill_layer", "--prune-prefill-layer", prunePrefillLayer);
     set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
     set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);

@@ -82,6 +82,10 @@ final class Reports {
     if (stats.pruneSteps() > 0) {
       table.row("pruning", pruning(stats));
     }
+    if (stats.prunePrefillTokens() > 0) {
+      table.row("prompts", String.format(Locale.ROOT, "%d of %d tokens left out of later layers, chosen in %.0f ms",
+          stats.prunePrefillLeftOut(), stats.prunePrefillTokens(), stats.prunePrefillMicros() / 1e3));
+    }
     if (stats.draftSteps() > 0) {
       table.row("drafts", stats.draftAccepted() + " of " + stats.draftProposed() + " tokens right, in "
           + stats.draftSteps() + " steps");
@@ -147,6 +151,9 @@ final class Reports {
     json.addProperty("prune_tests", stats.pruneTests());
     json.addProperty("prune_looks", stats.pruneLooks());
     json.addProperty("prune_us", stats.pruneMicros());
+    json.addProperty("prune_prefill_tokens", stats.prunePrefillTokens());
+    json.addProperty("prune_prefill_left_out", stats.prunePrefillLeftOut());
+    json.addProperty("prune_prefill_us", stats.prunePrefillMicros());
     return json;
   }
 

@@ -71,6 +71,8 @@ class ConfigArgumentsTest {
     arguments.pruneTestInterval = 8;
     arguments.pruneMinTokens = 64;
     arguments.prunePolicy = "recency";
+    arguments.prunePrefillKeep = 0.3;
+    arguments.prunePrefillLayer = 12;
     arguments.compressionRank = 4;
     arguments.hotPathIndices = List.of(0, -1);
     arguments.maxMemoryMb = 256;
@@ -96,6 +98,8 @@ class ConfigArgumentsTest {
     assertEquals(8, pruning.get("test_interval").getAsInt());
     assertEquals(64, pruning.get("min_tokens").getAsInt());
     assertEquals("recency", pruning.get("policy").getAsString());
+    assertEquals(0.3, pruning.get("prune_prefill_keep").getAsDouble());
+    assertEquals(12, pruning.get("prune_prefill_layer").getAsInt());
     JsonObject layers = json(config, "layer_compression_config");
     assertEquals(4, layers.get("compression_rank").getAsInt());
     assertEquals("[0,-1]", layers.get("hot_path_indices").toString());

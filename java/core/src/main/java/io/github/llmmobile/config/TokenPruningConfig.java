@@ -13,6 +13,9 @@ import java.util.Objects;
  * tested every few steps; those that matter again come back. This goes page by page, so the session has pages: those of
  * {@link MemoryManagerConfig}, or without one pages of 32 tokens in 16 bits and without a budget. Pinned and recent
  * tokens are always read, and prompts read all but what was dropped.
+ *
+ * <p>With {@link #prunePrefillKeep()} below 1, long prompts are pruned too: later layers see only a part of their tokens,
+ * so that the first token of the answer comes sooner.
  */
 public final class TokenPruningConfig {
   static final String PATH = "token_pruning_config";
@@ -25,6 +28,8 @@ public final class TokenPruningConfig {
   private static final String MIN = "min_tokens";
   private static final String POLICY = "policy";
   private static final String RECORD = "record_events";
+  private static final String PREFILL_KEEP = "prune_prefill_keep";
+  private static final String PREFILL_LAYER = "prune_prefill_layer";
 
   private final double pruningThreshold;
   private final int maxShadowSize;
@@ -35,6 +40,8 @@ public final class TokenPruningConfig {
   private final int minTokens;
   private final PruningPolicy policy;
   private final boolean recordEvents;
+  private final double prunePrefillKeep;
+  private final int prunePrefillLayer;
 
   private TokenPruningConfig(Builder b) {
     pruningThreshold = b.pruningThreshold;
@@ -46,6 +53,8 @@ public final class TokenPruningConfig {
     minTokens = b.minTokens;
     policy = b.policy;
     recordEvents = b.recordEvents;
+    prunePrefillKeep = b.prunePrefillKeep;
+    prunePrefillLayer = b.prunePrefillLayer;
   }
 
   /**
@@ -73,6 +82,8 @@ public final class TokenPruningConfig {
     b.minTokens = minTokens;
     b.policy = policy;
     b.recordEvents = recordEvents;
+    b.prunePrefillKeep = prunePrefillKeep;
+    b.prunePrefillLayer = prunePrefillLayer;
     return b;
   }
 
@@ -163,6 +174,27 @@ public final class TokenPruningConfig {
     return recordEvents;
   }
 
+  /**
+   * The share of a prompt's tokens that the layers from {@link #prunePrefillLayer()} on see, if it has {@link
+   * #minTokens()} tokens or more. Those tokens stay that the end of the prompt attends to, and the newest; the others are
+   * not seen by these layers later either, and take no memory there. In JSON {@code prune_prefill_keep}. Default: 1, all
+   * of them.
+   *
+   * @return from 0 to 1; 1 prunes no prompt
+   */
+  public double prunePrefillKeep() {
+    return prunePrefillKeep;
+  }
+
+  /**
+   * The first layer that sees only a part of a long prompt. In JSON {@code prune_prefill_layer}. Default: 0.
+   *
+   * @return a layer from 1; 0 for the middle one
+   */
+  public int prunePrefillLayer() {
+    return prunePrefillLayer;
+  }
+
   static TokenPruningConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
@@ -175,6 +207,8 @@ public final class TokenPruningConfig {
     fields.put(MIN, (r, p) -> b.minTokens(r.integer(p)));
     fields.put(POLICY, (r, p) -> b.policy(PruningPolicy.read(r.text(p), p)));
     fields.put(RECORD, (r, p) -> b.recordEvents(r.flag(p)));
+    fields.put(PREFILL_KEEP, (r, p) -> b.prunePrefillKeep(r.number(p)));
+    fields.put(PREFILL_LAYER, (r, p) -> b.prunePrefillLayer(r.integer(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -190,6 +224,8 @@ public final class TokenPruningConfig {
     json.addProperty(MIN, minTokens);
     json.addProperty(POLICY, policy.jsonName());
     json.addProperty(RECORD, recordEvents);
+    json.addProperty(PREFILL_KEEP, prunePrefillKeep);
+    json.addProperty(PREFILL_LAYER, prunePrefillLayer);
     return json;
   }
 
@@ -207,13 +243,15 @@ public final class TokenPruningConfig {
         && testInterval == that.testInterval
         && minTokens == that.minTokens
         && policy == that.policy
-        && recordEvents == that.recordEvents;
+        && recordEvents == that.recordEvents
+        && Double.compare(prunePrefillKeep, that.prunePrefillKeep) == 0
+        && prunePrefillLayer == that.prunePrefillLayer;
   }
 
   @Override
   public int hashCode() {
     return Objects.hash(pruningThreshold, maxShadowSize, keepRatio, maxActiveTokens, selectionMass, testInterval,
-        minTokens, policy, recordEvents);
+        minTokens, policy, recordEvents, prunePrefillKeep, prunePrefillLayer);
   }
 
   @Override
@@ -224,6 +262,7 @@ public final class TokenPruningConfig {
   /** Collects a {@link TokenPruningConfig}. Not for use by several threads at once. */
   public static final class Builder {
     private static final int MAX_TOKENS = 1 << 27;
+    private static final int MAX_LAYERS = 1 << 16;
 
     private double pruningThreshold = 0.01;
     private int maxShadowSize = -1;
@@ -234,6 +273,8 @@ public final class TokenPruningConfig {
     private int minTokens = 1024;
     private PruningPolicy policy = PruningPolicy.ATTENTION;
     private boolean recordEvents;
+    private double prunePrefillKeep = 1;
+    private int prunePrefillLayer;
 
     private Builder() {}
 
@@ -337,6 +378,28 @@ public final class TokenPruningConfig {
     }
 
     /**
+     * Sets {@link TokenPruningConfig#prunePrefillKeep()}.
+     *
+     * @param prunePrefillKeep from 0 to 1
+     * @return this
+     */
+    public Builder prunePrefillKeep(double prunePrefillKeep) {
+      this.prunePrefillKeep = prunePrefillKeep;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#prunePrefillLayer()}.
+     *
+     * @param prunePrefillLayer a layer of the model from 1, or 0 for the middle one
+     * @return this
+     */
+    public Builder prunePrefillLayer(int prunePrefillLayer) {
+      this.prunePrefillLayer = prunePrefillLayer;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
@@ -346,10 +409,12 @@ public final class TokenPruningConfig {
       pruningThreshold = share(THRESHOLD, pruningThreshold);
       keepRatio = share(KEEP, keepRatio);
       selectionMass = share(SELECTION, selectionMass);
-      number(SHADOW, maxShadowSize, -1);
-      number(ACTIVE, maxActiveTokens, 0);
-      number(TEST, testInterval, 1);
-      number(MIN, minTokens, 0);
+      prunePrefillKeep = share(PREFILL_KEEP, prunePrefillKeep);
+      number(SHADOW, maxShadowSize, -1, MAX_TOKENS);
+      number(ACTIVE, maxActiveTokens, 0, MAX_TOKENS);
+      number(TEST, testInterval, 1, MAX_TOKENS);
+      number(MIN, minTokens, 0, MAX_TOKENS);
+      number(PREFILL_LAYER, prunePrefillLayer, 0, MAX_LAYERS);
       return new TokenPruningConfig(this);
     }
 
@@ -361,10 +426,9 @@ public final class TokenPruningConfig {
       return value + 0.0;
     }
 
-    private static void number(String key, int value, int least) {
-      if (value < least || value > MAX_TOKENS) {
-        throw ConfigReader.error(
-            PATH + "." + key, "must be from " + least + " to " + MAX_TOKENS + ", but is " + value);
+    private static void number(String key, int value, int least, int most) {
+      if (value < least || value > most) {
+        throw ConfigReader.error(PATH + "." + key, "must be from " + least + " to " + most + ", but is " + value);
       }
     }
   }

@@ -451,7 +451,8 @@ public final class NativeSession extends CallHandle {
         stats.kv_bytes_q42(), stats.kv_bytes_spilled(), stats.kv_demotions(), stats.kv_promotions(),
         stats.kv_spills(), stats.kv_recalls(), stats.kv_evictions(), stats.kv_recomputed(), stats.kv_demotion_us(),
         stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes(), stats.prune_steps(), stats.prune_tests(),
-        stats.prune_looks(), stats.prune_us(), stats.draft_proposed(), stats.draft_accepted(), stats.draft_steps(),
+        stats.prune_looks(), stats.prune_us(), stats.prune_prefill_tokens(), stats.prune_prefill_left_out(),
+        stats.prune_prefill_us(), stats.draft_proposed(), stats.draft_accepted(), stats.draft_steps(),
         stats.gate_steps(), stats.gate_skipped_parts()
       };
       double[] reals = {

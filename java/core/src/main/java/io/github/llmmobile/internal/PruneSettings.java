@@ -14,6 +14,8 @@ public final class PruneSettings {
   final int minTokens;
   final int policy;
   final boolean record;
+  final float prefillKeep;
+  final int prefillLayer;
 
   /**
    * Takes the values as they are; the native side checks them.
@@ -27,9 +29,11 @@ public final class PruneSettings {
    * @param minTokens context below which nothing is pruned
    * @param policy the native number of what decides
    * @param record whether events are kept
+   * @param prefillKeep share of a prompt's tokens that later layers see
+   * @param prefillLayer the first of these layers; 0 for the middle one
    */
   public PruneSettings(float threshold, float keepRatio, int maxActiveTokens, int maxShadowTokens, float selectMass,
-      int testInterval, int minTokens, int policy, boolean record) {
+      int testInterval, int minTokens, int policy, boolean record, float prefillKeep, int prefillLayer) {
     this.threshold = threshold;
     this.keepRatio = keepRatio;
     this.maxActiveTokens = maxActiveTokens;
@@ -39,14 +43,34 @@ public final class PruneSettings {
     this.minTokens = minTokens;
     this.policy = policy;
     this.record = record;
+    this.prefillKeep = prefillKeep;
+    this.prefillLayer = prefillLayer;
   }
 
   /**
    * Whether anything is pruned at all.
    *
-   * @return false if the threshold is 0 and there is no target
+   * @return false if prompts are read in full, the threshold is 0 and there is no target
    */
   public boolean prunes() {
+    return prunesDecoding() || prunesPrompts();
+  }
+
+  /**
+   * Whether prompts are pruned.
+   *
+   * @return true if some layers see less than all of a prompt
+   */
+  public boolean prunesPrompts() {
+    return prefillKeep < 1;
+  }
+
+  /**
+   * Whether anything is pruned while a session decodes.
+   *
+   * @return false if the threshold is 0 and there is no target
+   */
+  public boolean prunesDecoding() {
     return threshold > 0 || keepRatio < 1 || maxActiveTokens > 0;
   }
 
@@ -63,6 +87,8 @@ public final class PruneSettings {
     params.min_tokens(minTokens);
     params.policy(policy);
     params.record(NativeModel.flag(record));
+    params.prefill_keep(prefillKeep);
+    params.prefill_layer(prefillLayer);
     return params;
   }
 }

@@ -71,6 +71,8 @@ class InferenceConfigRoundTripTest {
           .minTokens(random.nextInt(1 << 27))
           .policy(PruningPolicy.values()[random.nextInt(3)])
           .recordEvents(random.nextBoolean())
+          .prunePrefillKeep(Math.min(1, real(random, 1)))
+          .prunePrefillLayer(random.nextInt(1 << 16))
           .build());
     }
     if (random.nextBoolean()) {

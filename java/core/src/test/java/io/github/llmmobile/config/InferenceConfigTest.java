@@ -61,11 +61,12 @@ class InferenceConfigTest {
   void everyKeyOfTokenPruningIsRead() {
     TokenPruningConfig pruning = InferenceConfig.fromJson("{\"token_pruning_config\":{\"pruning_threshold\":0.02,"
         + "\"max_shadow_size\":50,\"keep_ratio\":0.5,\"max_active_tokens\":300,\"selection_mass\":0.9,"
-        + "\"test_interval\":8,\"min_tokens\":64,\"policy\":\"recency\",\"record_events\":true}}")
+        + "\"test_interval\":8,\"min_tokens\":64,\"policy\":\"recency\",\"record_events\":true,"
+        + "\"prune_prefill_keep\":0.25,\"prune_prefill_layer\":7}}")
         .tokenPruning().orElseThrow();
     assertEquals(TokenPruningConfig.builder().pruningThreshold(0.02).maxShadowSize(50).keepRatio(0.5)
         .maxActiveTokens(300).selectionMass(0.9).testInterval(8).minTokens(64).policy(PruningPolicy.RECENCY)
-        .recordEvents(true).build(), pruning);
+        .recordEvents(true).prunePrefillKeep(0.25).prunePrefillLayer(7).build(), pruning);
     TokenPruningConfig defaults = TokenPruningConfig.builder().build();
     assertEquals(0.01, defaults.pruningThreshold());
     assertEquals(-1, defaults.maxShadowSize());
@@ -76,6 +77,8 @@ class InferenceConfigTest {
     assertEquals(1024, defaults.minTokens());
     assertEquals(PruningPolicy.ATTENTION, defaults.policy());
     assertFalse(defaults.recordEvents());
+    assertEquals(1.0, defaults.prunePrefillKeep());
+    assertEquals(0, defaults.prunePrefillLayer());
   }
 
   @Test
@@ -123,7 +126,8 @@ class InferenceConfigTest {
         bad("{\"Strict\":true}", "Strict: unknown key, did you mean strict?"),
         bad("{\"token_pruning_config\":{\"temperature\":1}}",
             "token_pruning_config.temperature: unknown key, known keys are pruning_threshold, max_shadow_size,"
-                + " keep_ratio, max_active_tokens, selection_mass, test_interval, min_tokens, policy, record_events"),
+                + " keep_ratio, max_active_tokens, selection_mass, test_interval, min_tokens, policy, record_events,"
+                + " prune_prefill_keep, prune_prefill_layer"),
         bad("{\"\":1}", ": unknown key, known keys are edge_cloud_config, token_pruning_config,"
             + " layer_compression_config, memory_manager_config, max_new_tokens, strict"),
         // Wrong types.
@@ -184,6 +188,10 @@ class InferenceConfigTest {
             "token_pruning_config.selection_mass: must be from 0 to 1, but is -1.0"),
         bad("{\"token_pruning_config\":{\"max_active_tokens\":-1}}",
             "token_pruning_config.max_active_tokens: must be from 0 to 134217728, but is -1"),
+        bad("{\"token_pruning_config\":{\"prune_prefill_keep\":2}}",
+            "token_pruning_config.prune_prefill_keep: must be from 0 to 1, but is 2.0"),
+        bad("{\"token_pruning_config\":{\"prune_prefill_layer\":-1}}",
+            "token_pruning_config.prune_prefill_layer: must be from 0 to 65536, but is -1"),
         bad("{\"token_pruning_config\":{\"test_interval\":0}}",
             "token_pruning_config.test_interval: must be from 1 to 134217728, but is 0"),
         bad("{\"token_pruning_config\":{\"min_tokens\":134217729}}",

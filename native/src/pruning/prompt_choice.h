@@ -1,0 +1,38 @@
+// Which pages of a prompt later layers see. The last tokens of the prompt tell what matters: their attention in the layers
+// just below falls on the pages that they need (observation window: SnapKV, arXiv 2404.14469; one choice for all later
+// layers: FastKV, arXiv 2502.01068, GemFilter, arXiv 2409.17422).
+#pragma once
+
+#include "prune_settings.h"
+
+#include "attention/attend.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace llmm {
+
+class prompt_choice {
+public:
+    explicit prompt_choice(int32_t n_pages) : scores_((size_t) n_pages, 0.0f) {}
+
+    void forget() { std::fill(scores_.begin(), scores_.end(), 0.0f); }
+
+    // Attention of one KV head of a layer: mass[i] fell on pages[list.index[i]], or pages[i].
+    void add(const float * mass, const page_list & list, const std::vector<int32_t> & pages);
+
+    struct page {
+        int32_t index;
+        int32_t n_tokens;
+        int32_t last_pos;
+        bool stays;                            // whatever its score
+    };
+    // Of a prompt's pages, in any order, those that do not belong to the n_keep tokens that stay: half of these are the newest.
+    std::vector<int32_t> leave_out(std::vector<page> pages, int64_t n_keep, prune_policy policy) const;
+
+private:
+    std::vector<float> scores_;                // [pages]
+};
+
+}  // namespace llmm
