@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.ModelOptions;
-import io.github.llmmobile.testing.Models;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;

@@ -16,7 +16,6 @@ import io.github.llmmobile.StopReason;
 import io.github.llmmobile.edge.policy.Place;
 import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RoutingEvent;
-import io.github.llmmobile.testing.Models;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

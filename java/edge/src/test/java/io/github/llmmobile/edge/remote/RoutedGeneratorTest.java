@@ -27,8 +27,6 @@ import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RemotePolicy;
 import io.github.llmmobile.edge.policy.RoutingEvent;
 import io.github.llmmobile.edge.policy.Uncertainty;
-import io.github.llmmobile.testing.Models;
-import io.github.llmmobile.testing.TinyModel;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -444,7 +442,7 @@ class RoutedGeneratorTest {
 
   @Test
   void whatDoesNotFitGoesAwayOrFails() throws IOException {
-    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(TinyModel.CONTEXT));
+    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(session.contextTokens()));
     RoutedResult result = generate(builder(0.1).build(), large, GREEDY, CancellationToken.none());
     assertEquals(1, result.routing().remoteShare());
     assertEquals(Reason.DOES_NOT_FIT, events.get(0).reason());
