@@ -171,7 +171,8 @@ final class RoutingCommand implements Callable<Integer> {
   private Row row(OpenSession open, RemoteModelClient client, double share, List<String> lines, List<String> texts,
       List<Place> places, GenerationOptions options, Cancellation cancellation) {
     Outcome routed = Agreement.routed(places, share, burst);
-    Outcome random = Agreement.random(places, share, burst, RANDOM_GOES);
+    // At the share that came out, so that the two can be compared.
+    Outcome random = Agreement.random(places, routed.share(), burst, RANDOM_GOES);
     if (noFree) {
       return new Row(share, routed, random, Double.NaN, Double.NaN, Double.NaN, Double.NaN, Double.NaN);
     }

@@ -28,7 +28,12 @@ public final class Agreement {
    */
   public record Outcome(double share, double agreement) {}
 
-  /** {@return share of the places at which the device's model agrees by itself} */
+  /**
+   * The device's model alone.
+   *
+   * @param places at least one (required)
+   * @return share of the places at which it agrees
+   */
   public static double alone(List<Place> places) {
     return (double) places.stream().filter(Place::agrees).count() / places.size();
   }

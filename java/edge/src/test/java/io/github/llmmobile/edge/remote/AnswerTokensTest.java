@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.ModelOptions;
-import io.github.llmmobile.edge.CoreModels;
 import java.util.Arrays;
 import java.util.Random;
 import org.junit.jupiter.api.Tag;
@@ -39,7 +38,7 @@ class AnswerTokensTest {
 
   @Test
   void localTokensStayAsTheyAre() {
-    LlmModel model = CoreModels.tiny();
+    LlmModel model = Models.tiny();
     AnswerTokens answer = answer(model);
     int[] ids = model.tokenize("the world", false, false);
     StringBuilder text = new StringBuilder();
@@ -53,7 +52,7 @@ class AnswerTokensTest {
 
   @Test
   void aCharacterOfSeveralTokensComesWhole() {
-    LlmModel model = CoreModels.tiny();
+    LlmModel model = Models.tiny();
     AnswerTokens answer = answer(model);
     int[] ids = model.tokenize("\ud83c\udf89", false, false);
     assertEquals(4, ids.length);
@@ -67,7 +66,7 @@ class AnswerTokensTest {
 
   @Test
   void textInPlaceOfAnIncompleteCharacterTakesItsPlace() {
-    LlmModel model = CoreModels.tiny();
+    LlmModel model = Models.tiny();
     AnswerTokens answer = answer(model);
     answer.append(model.tokenize("\ud83c\udf89", false, false)[0]);
     answer.append(" world");
@@ -79,7 +78,7 @@ class AnswerTokensTest {
   /** "wo" of the device and "rld" from elsewhere are one word, and become the token of that word. */
   @Test
   void aWordOfBothIsTokenisedAsOne() {
-    LlmModel model = CoreModels.tiny();
+    LlmModel model = Models.tiny();
     AnswerTokens answer = answer(model);
     for (int id : model.tokenize("and", false, false)) {
       answer.append(id);
@@ -138,7 +137,7 @@ class AnswerTokensTest {
 
   @Test
   void anyMixtureOfBothGivesTheTextThatWasHeard() {
-    LlmModel model = CoreModels.tiny();
+    LlmModel model = Models.tiny();
     int[] ids = model.tokenize("hello world the and stop to st \ud83c\udf89 \u00e9 \u00df ! llo rld", false, false);
     for (int seed = 0; seed < 30; seed++) {
       mixes(model, seed, ids);
@@ -149,13 +148,13 @@ class AnswerTokensTest {
   @Tag("model")
   void theSameWithRealVocabularies() {
     String text = "The quick brown fox's 3.14 jumps\n\nover \ud83c\udf89 the \u65e5\u672c\u8a9e lazy dog... (really)";
-    LlmModel smol = CoreModels.smol();
+    LlmModel smol = Models.smol();
     int[] smolIds = smol.tokenize(text, false, false);
     for (int seed = 0; seed < 20; seed++) {
       mixes(smol, seed, smolIds);
     }
     try (LlmModel gemma = LlmModel.load(
-        ModelOptions.builder().path(CoreModels.gemmaPath()).vocabOnly(true).build())) {
+        ModelOptions.builder().path(Models.gemmaPath()).vocabOnly(true).build())) {
       int[] gemmaIds = gemma.tokenize(text, false, false);
       for (int seed = 0; seed < 20; seed++) {
         mixes(gemma, seed, gemmaIds);

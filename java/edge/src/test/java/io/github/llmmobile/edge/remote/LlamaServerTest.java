@@ -13,7 +13,6 @@ import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.StopReason;
-import io.github.llmmobile.edge.CoreModels;
 import io.github.llmmobile.edge.policy.Place;
 import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RoutingEvent;
@@ -40,8 +39,8 @@ class LlamaServerTest {
 
   @BeforeAll
   static void start() throws IOException, InterruptedException {
-    CoreModels.smol();
-    server = LlamaServer.start(CoreModels.smolPath());
+    Models.smol();
+    server = LlamaServer.start(Models.smolPath());
   }
 
   @AfterAll
@@ -57,7 +56,7 @@ class LlamaServerTest {
   }
 
   private static LlmSession session() {
-    return CoreModels.smol().newSession(SessionOptions.builder().contextTokens(1024).threads(1).build());
+    return Models.smol().newSession(SessionOptions.builder().contextTokens(1024).threads(1).build());
   }
 
   private static List<RemoteToken> run(RemoteModelClient client, RemoteRequest request) {
@@ -158,7 +157,7 @@ class LlamaServerTest {
 
   private RoutedResult routed(RemoteModelClient client, RoutedPrompt prompt, double share, RoutedListener listener) {
     try (LlmSession session = session()) {
-      return RoutedGenerator.builder(CoreModels.smol(), session, client).share(share).events(events::add)
+      return RoutedGenerator.builder(Models.smol(), session, client).share(share).events(events::add)
           .deadlines(PATIENCE_MILLIS, PATIENCE_MILLIS).build().generate(prompt, GREEDY, listener, NEVER);
     }
   }
@@ -192,7 +191,7 @@ class LlamaServerTest {
   /** Killed while it writes: the answer is the one without it. */
   @Test
   void aServerThatIsKilledLosesNothing() throws Exception {
-    try (LlamaServer victim = LlamaServer.start(CoreModels.smolPath())) {
+    try (LlamaServer victim = LlamaServer.start(Models.smolPath())) {
       StringBuilder heard = new StringBuilder();
       int[] pieces = new int[1];
       RoutedResult result = routed(victim.client(), RoutedPrompt.text(STORY), 1, (text, place) -> {
@@ -216,7 +215,7 @@ class LlamaServerTest {
   /** Another family with another tokeniser writes what is hard. */
   @Test
   void anotherModelHelpsThroughText() throws Exception {
-    try (LlamaServer gemma = LlamaServer.start(CoreModels.gemmaPath())) {
+    try (LlamaServer gemma = LlamaServer.start(Models.gemmaPath())) {
       RemoteModelClient client = gemma.client();
       StringBuilder heard = new StringBuilder();
       StringBuilder remote = new StringBuilder();

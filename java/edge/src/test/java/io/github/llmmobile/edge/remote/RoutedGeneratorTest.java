@@ -19,8 +19,6 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.StopReason;
-import io.github.llmmobile.edge.CoreModels;
-import io.github.llmmobile.edge.TinyModels;
 import io.github.llmmobile.edge.policy.CircuitBreaker;
 import io.github.llmmobile.edge.policy.DeviceState;
 import io.github.llmmobile.edge.policy.LinkEstimator;
@@ -68,7 +66,7 @@ class RoutedGeneratorTest {
   @BeforeEach
   void open() throws IOException {
     server = new ScriptedServer(this::play);
-    session = CoreModels.tiny().newSession(CoreModels.tinySession());
+    session = Models.tiny().newSession(Models.tinySession());
   }
 
   @AfterEach
@@ -156,7 +154,7 @@ class RoutedGeneratorTest {
   }
 
   private RoutedGenerator.Builder builder(double share) {
-    return RoutedGenerator.builder(CoreModels.tiny(), session, client()).share(share).burstTokens(4)
+    return RoutedGenerator.builder(Models.tiny(), session, client()).share(share).burstTokens(4)
         .deadlines(WAIT_MILLIS, WAIT_MILLIS).events(events::add);
   }
 
@@ -176,7 +174,7 @@ class RoutedGeneratorTest {
 
   /** What the device says by itself; a tiny model likes to end in the midst of a character. */
   private void assertAlone(RoutedResult result) {
-    try (LlmSession other = CoreModels.tiny().newSession(CoreModels.tinySession())) {
+    try (LlmSession other = Models.tiny().newSession(Models.tinySession())) {
       GenerationResult alone = other.generate(Prompt.text(PROMPT), GREEDY);
       assertEquals(alone.text().replaceAll("\ufffd+$", ""), result.text());
     }
@@ -291,7 +289,7 @@ class RoutedGeneratorTest {
       synchronized (asked) {
         asked.clear();
       }
-      RoutedGenerator generator = RoutedGenerator.builder(CoreModels.tiny(), session, client()).share(0.4).burstTokens(4)
+      RoutedGenerator generator = RoutedGenerator.builder(Models.tiny(), session, client()).share(0.4).burstTokens(4)
           .deadlines(WAIT_MILLIS, WAIT_MILLIS).events(event -> {
             events.add(event);
             // HANG costs a deadline; once in a while is enough.
@@ -363,7 +361,7 @@ class RoutedGeneratorTest {
   // ---- policy -------------------------------------------------------------------------------------------------
 
   private RoutedGenerator policed(double share, RemotePolicy.Builder policy, RemoteModelClient client) {
-    return RoutedGenerator.builder(CoreModels.tiny(), session, client).share(share).burstTokens(4)
+    return RoutedGenerator.builder(Models.tiny(), session, client).share(share).burstTokens(4)
         .deadlines(WAIT_MILLIS, WAIT_MILLIS).events(events::add)
         .policy(policy.build()).build();
   }
@@ -444,7 +442,7 @@ class RoutedGeneratorTest {
 
   @Test
   void whatDoesNotFitGoesAwayOrFails() throws IOException {
-    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(TinyModels.CONTEXT));
+    RoutedPrompt large = RoutedPrompt.text("hello ".repeat(session.contextTokens()));
     RoutedResult result = generate(builder(0.1).build(), large, GREEDY, CancellationToken.none());
     assertEquals(1, result.routing().remoteShare());
     assertEquals(Reason.DOES_NOT_FIT, events.get(0).reason());
