@@ -69,7 +69,7 @@ class ModelTest {
     assertEquals(Set.of("context_tokens", "tokens", "threads", "batch_threads", "prompt_tokens", "reused_tokens",
         "generated_tokens", "prompt_us", "decode_us", "sample_us", "prompt_tokens_per_second",
         "decode_tokens_per_second", "model_bytes", "kv_bytes", "compute_bytes", "draft_proposed", "draft_accepted",
-        "draft_steps"), without(PAGES, json.getAsJsonObject("stats")));
+        "draft_steps", "gate_steps", "gate_skipped_parts"), without(PAGES, json.getAsJsonObject("stats")));
     assertEquals("llama", json.getAsJsonObject("model").get("architecture").getAsString());
   }
 
