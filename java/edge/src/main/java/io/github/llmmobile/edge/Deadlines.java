@@ -10,7 +10,6 @@ final class Deadlines {
   private static final long LEAST = TimeUnit.MILLISECONDS.toNanos(250);
   private static final long MOST = TimeUnit.SECONDS.toNanos(3);
   private static final long MOST_WITH_ROWS = TimeUnit.SECONDS.toNanos(30);
-  private static final long UNKNOWN = TimeUnit.SECONDS.toNanos(1);
   private static final long UNKNOWN_ROW = TimeUnit.MILLISECONDS.toNanos(50);
   private static final int SAMPLES = 64;
   private static final int ENOUGH = 8;
@@ -43,7 +42,7 @@ final class Deadlines {
   synchronized long forRows(int rows) {
     long one = fixed;
     if (one == 0) {
-      one = UNKNOWN;
+      one = MOST;
       if (count >= ENOUGH) {
         long[] sorted = Arrays.copyOf(single, Math.min(count, SAMPLES));
         Arrays.sort(sorted);

@@ -134,7 +134,7 @@ public final class SplitOptions {
 
   /**
    * How long the worker may take for a token before it is made here. Default: three times the 95th percentile of the last
-   * steps, between 250 ms and 3 s; steps of many rows get more.
+   * steps, between 250 ms and 3 s, and 3 s for the first ones; steps of many rows get more.
    *
    * @return the time, if it is fixed (never null)
    */

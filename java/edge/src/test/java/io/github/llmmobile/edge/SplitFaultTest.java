@@ -104,7 +104,9 @@ class SplitFaultTest {
     int[] prompt = prompt(2, 60);
     AtomicReference<Worker> second = new AtomicReference<>();
     try (SplitSession session = SplitSession.open(model, proxy.address(), options().build())) {
+      int[] before = {0};
       At listener = new At(4, () -> {
+        before[0] = session.stats().connections();
         worker.close();
         Worker next = SplitFixture.worker();
         second.set(next);
@@ -115,7 +117,7 @@ class SplitFaultTest {
         public void onToken(int token, String text) {
           listener.onToken(token, text);
           if (listener.heard.tokens.size() == 10) {
-            Eventually.await("split again", () -> session.stats().connections() == 2);
+            Eventually.await("split again", () -> session.stats().connections() > before[0]);
           }
         }
 
@@ -175,7 +177,7 @@ class SplitFaultTest {
   @Test
   void aSilentNetworkCostsADeadlineAndNoToken() {
     int[] prompt = prompt(5, 30);
-    SplitOptions options = options().stepDeadline(Duration.ofMillis(200)).build();
+    SplitOptions options = options().stepDeadline(Duration.ofSeconds(1)).build();
     try (SplitSession session = SplitSession.open(model, proxy.address(), options)) {
       At listener = new At(5, proxy::blackhole);
       SplitResult result = session.generate(prompt, GREEDY, listener);
@@ -203,7 +205,7 @@ class SplitFaultTest {
   @Test
   void aConnectionThatStaysSilentIsGivenUpForAnother() {
     SplitOptions options =
-        options().stepDeadline(Duration.ofMillis(50)).connectTimeout(Duration.ofMillis(300)).build();
+        options().stepDeadline(Duration.ofMillis(300)).connectTimeout(Duration.ofSeconds(2)).build();
     try (SplitSession session = SplitSession.open(model, proxy.address(), options)) {
       proxy.blackhole();
       int[] seed = {0};
@@ -267,7 +269,7 @@ class SplitFaultTest {
   @Test
   void aSessionThatWasSilentForLongIsTakenUpAgainWhenItIsNeeded() {
     int[] prompt = prompt(10, 30);
-    try (Worker brisk = Worker.start(workerOptions().idle(Duration.ofMillis(300)).build());
+    try (Worker brisk = Worker.start(workerOptions().idle(Duration.ofSeconds(1)).build());
         SplitSession session = SplitSession.open(model, SplitFixture.address(brisk), options().build())) {
       Eventually.await("the worker ends the stream", () -> session.trouble().isPresent());
       assertTrue(session.trouble().get().contains("ABORTED"), session.trouble().get());
@@ -275,7 +277,7 @@ class SplitFaultTest {
       SplitResult result = session.generate(prompt, GREEDY, listener);
       assertSame(prompt, result, listener.heard);
       assertEquals(0, result.stats().localSteps());
-      assertEquals(2, result.stats().connections());
+      assertTrue(result.stats().connections() >= 2);
     }
   }
 

@@ -11,6 +11,7 @@ import io.github.llmmobile.edge.worker.Worker;
 import io.github.llmmobile.edge.worker.WorkerOptions;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -38,8 +39,9 @@ final class SplitFixture {
     return WorkerAddress.insecure("127.0.0.1:" + worker.port());
   }
 
+  /** A busy machine should not make a step local: only tests of deadlines have short ones. */
   static SplitOptions.Builder options() {
-    return SplitOptions.builder().codec(RowCodec.F32).contextTokens(TinyModels.CONTEXT).threads(1);
+    return SplitOptions.builder().stepDeadline(Duration.ofSeconds(60)).connectTimeout(Duration.ofSeconds(30)).codec(RowCodec.F32).contextTokens(TinyModels.CONTEXT).threads(1);
   }
 
   static int[] prompt(long seed, int length) {
