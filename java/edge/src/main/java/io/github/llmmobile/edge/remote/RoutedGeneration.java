@@ -45,6 +45,10 @@ final class RoutedGeneration {
   /** Tokens that the remote model has not read yet. */
   private int unread;
   private boolean alone;
+  /** Time of the device for the token that is being decided on: evaluating the one before is part of it. */
+  private long decidingNanos;
+  /** Pieces of the burst that is going on. */
+  private int pulled;
   private @Nullable StopReason end;
 
   // The run of local tokens that is going on.
@@ -205,11 +209,16 @@ final class RoutedGeneration {
     if (inSession) {
       return;
     }
+    long began = System.nanoTime();
     generate(0);
+    decidingNanos += System.nanoTime() - began;
   }
 
   private double uncertainty() {
-    return setup.measure.applyAsDouble(session);
+    long began = System.nanoTime();
+    double uncertainty = setup.measure.applyAsDouble(session);
+    decidingNanos += System.nanoTime() - began;
+    return uncertainty;
   }
 
   private void localToken(Reason reason, String detail) {
@@ -225,7 +234,8 @@ final class RoutedGeneration {
       return;
     }
     String text = answer.append(tokens[0]);
-    long nanos = System.nanoTime() - began;
+    long nanos = System.nanoTime() - began + decidingNanos;
+    decidingNanos = 0;
     stats.local(nanos);
     setup.router.local();
     unread++;
@@ -271,6 +281,8 @@ final class RoutedGeneration {
   /** Has the remote model go on for some tokens. What came before a failure counts. Null if there was none. */
   private @Nullable RemoteException burst(int most, Reason reason, double uncertainty) {
     endRun();
+    stats.deciding(decidingNanos);
+    decidingNanos = 0;
     int begin = stats.localTokens() + stats.remoteTokens();
     long began = System.nanoTime();
     RemoteCall call;
@@ -314,8 +326,6 @@ final class RoutedGeneration {
     }
     return failure;
   }
-
-  private int pulled;
 
   private void pull(RemoteCall call, long began, StringBuilder text) {
     pulled = 0;

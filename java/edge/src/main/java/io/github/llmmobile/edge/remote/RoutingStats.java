@@ -20,6 +20,11 @@ public final class RoutingStats {
     localNanos += nanos;
   }
 
+  /** Time of the device that came to no token of its own. */
+  void deciding(long nanos) {
+    localNanos += nanos;
+  }
+
   void burst(int tokens, RemoteCall call, long nanos, boolean failed) {
     remoteTokens += tokens;
     bursts++;
@@ -98,7 +103,7 @@ public final class RoutingStats {
   }
 
   /**
-   * Time spent on tokens of the device.
+   * Time that the device's model took: for its own tokens, for reading remote ones, and for deciding.
    *
    * @return nanoseconds
    */
