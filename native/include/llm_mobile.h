@@ -297,7 +297,7 @@ typedef struct llmm_prune_params {
     float    prefill_keep;      // from 0 to 1: share of the tokens of a prompt that the layers from prefill_layer on see, if
                                 // the prompt has min_tokens tokens or more. 1 (default): all of them, without other steps than
                                 // without pruning
-    int32_t  prefill_layer;     // all tokens go through the layers before this one; 0 (default): half of the layers
+    int32_t  prefill_layer;     // all tokens go through the layers before this one; 0 (default): the first third
 } llmm_prune_params;
 
 LLMM_API void llmm_prune_params_init(llmm_prune_params * params);

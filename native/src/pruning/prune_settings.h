@@ -25,7 +25,7 @@ struct prune_settings {
     int32_t max_shadow = -1;               // tokens that may come back, on average over layers and heads; -1: all
     float select_mass = 1.0f;              // share of a head's attention that a step reads at least, by estimate; 1: all
     float prefill_keep = 1.0f;             // share of a prompt's tokens that the layers from prefill_layer on see; 1: all
-    int32_t prefill_layer = 0;             // 0: half of the layers
+    int32_t prefill_layer = 0;             // 0: a third of the layers go before it
     int32_t test_interval = 8;             // steps from one test of the shadow set to the next
     int32_t select_interval = 4;           // steps from one selection among the active pages to the next
     int32_t min_tokens = 1024;             // in shorter contexts, and of shorter prompts, nothing is pruned

@@ -54,7 +54,7 @@ void evaluator::check_pruning(const prune_settings & settings) const {
 }
 
 int32_t evaluator::first_pruned_layer() const {
-    return params_.prune.prefill_layer > 0 ? params_.prune.prefill_layer : owner_->n_layers() / 2;
+    return params_.prune.prefill_layer > 0 ? params_.prune.prefill_layer : std::max(1, owner_->n_layers() / 3);
 }
 
 bool evaluator::prunes_prompt(int32_t position, int32_t n) const {

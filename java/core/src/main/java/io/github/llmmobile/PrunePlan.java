@@ -59,8 +59,8 @@ final class PrunePlan {
       return decoding;
     }
     String prompts = "shows " + percent(config.prunePrefillKeep()) + " of a prompt from " + config.minTokens()
-        + " tokens to the layers from " + (config.prunePrefillLayer() == 0 ? "the middle" : config.prunePrefillLayer())
-        + " on";
+        + " tokens to the layers " + (config.prunePrefillLayer() == 0 ? "after the first third"
+            : "from " + config.prunePrefillLayer() + " on");
     return settings.prunesDecoding() ? prompts + "; " + decoding : prompts + by();
   }
 

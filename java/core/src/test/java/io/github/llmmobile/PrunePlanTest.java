@@ -36,7 +36,7 @@ class PrunePlanTest {
   @Test
   void theDetailSaysWhatLaterLayersSeeOfPrompts() {
     detail(config().prunePrefillKeep(0.3).pruningThreshold(0),
-        "shows 30 % of a prompt from 1024 tokens to the layers from the middle on");
+        "shows 30 % of a prompt from 1024 tokens to the layers after the first third");
     detail(config().prunePrefillKeep(0.3).prunePrefillLayer(12).minTokens(64).keepRatio(0.5), "shows 30 % of a prompt"
         + " from 64 tokens to the layers from 12 on; keeps 50 % of the tokens active, in contexts from 64 tokens;"
         + " all pruned ones can come back");

@@ -77,7 +77,7 @@ class PruningTest {
         TokenPruningConfig.builder().pruningThreshold(0).prunePrefillKeep(0.4).minTokens(64).build();
     InferenceConfig config = pruning(prompts).memoryManager(SMALL_PAGES).strict(true).build();
     try (LlmSession session = open(config)) {
-      assertEquals("token_pruning: ACTIVE (shows 40 % of a prompt from 64 tokens to the layers from the middle on)",
+      assertEquals("token_pruning: ACTIVE (shows 40 % of a prompt from 64 tokens to the layers after the first third)",
           report(session));
       session.generate(prompt(), GREEDY);
       SessionStats stats = session.stats();

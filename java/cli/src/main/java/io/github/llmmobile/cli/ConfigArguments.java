@@ -67,7 +67,7 @@ final class ConfigArguments {
   @Nullable Double prunePrefillKeep;
 
   @Option(names = "--prune-prefill-layer", paramLabel = "N",
-      description = "Token pruning: first layer that sees only a part of a long prompt; 0 for the middle one.")
+      description = "Token pruning: first layer that sees only a part of a long prompt; 0 for the one after the first third.")
   @Nullable Integer prunePrefillLayer;
 
   @Option(names = "--prune-policy", paramLabel = "WHAT",

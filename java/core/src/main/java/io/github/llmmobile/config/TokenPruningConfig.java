@@ -189,7 +189,7 @@ public final class TokenPruningConfig {
   /**
    * The first layer that sees only a part of a long prompt. In JSON {@code prune_prefill_layer}. Default: 0.
    *
-   * @return a layer from 1; 0 for the middle one
+   * @return a layer from 1; 0 for the one after the first third
    */
   public int prunePrefillLayer() {
     return prunePrefillLayer;
@@ -391,7 +391,7 @@ public final class TokenPruningConfig {
     /**
      * Sets {@link TokenPruningConfig#prunePrefillLayer()}.
      *
-     * @param prunePrefillLayer a layer of the model from 1, or 0 for the middle one
+     * @param prunePrefillLayer a layer of the model from 1, or 0 for the one after the first third
      * @return this
      */
     public Builder prunePrefillLayer(int prunePrefillLayer) {

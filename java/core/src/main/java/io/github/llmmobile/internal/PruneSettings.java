@@ -30,7 +30,7 @@ public final class PruneSettings {
    * @param policy the native number of what decides
    * @param record whether events are kept
    * @param prefillKeep share of a prompt's tokens that later layers see
-   * @param prefillLayer the first of these layers; 0 for the middle one
+   * @param prefillLayer the first of these layers; 0 for the one after the first third
    */
   public PruneSettings(float threshold, float keepRatio, int maxActiveTokens, int maxShadowTokens, float selectMass,
       int testInterval, int minTokens, int policy, boolean record, float prefillKeep, int prefillLayer) {
