@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.LayerCompressionConfig;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -13,6 +14,8 @@ final class Techniques {
   private static final String MISSING = "this version of LLM Mobile does not have this technique";
   static final String MEMORY = "memory_manager";
   static final String PRUNING = "token_pruning";
+  static final String LAYERS = "layer_compression";
+  private static final String NO_FACTORS = "it names no factors, and this version has nothing else of this technique";
   private static final String NOT_TRIED = "not tried yet";
   private static final String NOT_ASKED = "the configuration does not ask for it";
 
@@ -25,9 +28,11 @@ final class Techniques {
    */
   static List<TechniqueReport> plan(InferenceConfig config) {
     List<TechniqueReport> reports = new ArrayList<>();
-    reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
+    reports.add(report("edge_cloud", config.edgeCloud().isPresent(), MISSING));
     reports.add(planned(PRUNING, config.tokenPruning().isPresent()));
-    reports.add(report("layer_compression", config.layerCompression().isPresent()));
+    reports.add(config.layerCompression().flatMap(LayerCompressionConfig::factors).isPresent()
+        ? planned(LAYERS, true)
+        : report(LAYERS, config.layerCompression().isPresent(), NO_FACTORS));
     for (TechniqueReport report : reports) {
       if (report.status() == TechniqueReport.Status.NOT_AVAILABLE) {
         refuse(config, report);
@@ -101,12 +106,12 @@ final class Techniques {
   private static TechniqueReport planned(String technique, boolean asked) {
     return asked
         ? new TechniqueReport(technique, TechniqueReport.Status.ACTIVE, NOT_TRIED)
-        : report(technique, false);
+        : report(technique, false, "");
   }
 
-  private static TechniqueReport report(String technique, boolean asked) {
+  private static TechniqueReport report(String technique, boolean asked, String missing) {
     return asked
-        ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, MISSING)
+        ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, missing)
         : new TechniqueReport(technique, TechniqueReport.Status.OFF, NOT_ASKED);
   }
 }

@@ -67,8 +67,13 @@ final class ConfigArguments {
   @Nullable String prunePolicy;
 
   @Option(names = "--compression-rank", paramLabel = "N",
-      description = "Layer compression: rank of the low-rank stand-ins.")
+      description = "Layer compression: how many components to take of the factors, at most.")
   @Nullable Integer compressionRank;
+
+  @Option(names = "--factors", paramLabel = "FILE",
+      description = "Layer compression: low-rank factors of what this model has lost by quantising, from llm-mobile"
+          + " compress.")
+  @Nullable String factors;
 
   @Option(names = "--hot-path-indices", paramLabel = "I", split = ",",
       description = "Layer compression: layers that are never skipped, such as 0,1,11; negative ones count from the"
@@ -167,6 +172,7 @@ final class ConfigArguments {
     set(json, flags, PRUNING, "min_tokens", "--prune-min-tokens", pruneMinTokens);
     set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
+    set(json, flags, LAYERS, "factors", "--factors", factors);
     set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);
     set(json, flags, MEMORY, "max_memory_mb", "--max-memory-mb", maxMemoryMb);
     set(json, flags, MEMORY, "page_size", "--page-size", pageSize);

@@ -78,10 +78,13 @@ class InferenceConfigRoundTripTest {
       for (int i = random.nextInt(5); i > 0; i--) {
         layers.add(random.nextInt());
       }
-      b.layerCompression(LayerCompressionConfig.builder()
+      LayerCompressionConfig.Builder section = LayerCompressionConfig.builder()
           .compressionRank(random.nextInt(Integer.MAX_VALUE))
-          .hotPathIndices(layers)
-          .build());
+          .hotPathIndices(layers);
+      if (random.nextBoolean()) {
+        section.factors(Path.of("factors", random.nextInt() + ".gguf"));
+      }
+      b.layerCompression(section.build());
     }
     if (random.nextBoolean()) {
       b.memoryManager(memory(random));
