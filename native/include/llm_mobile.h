@@ -209,11 +209,31 @@ LLMM_API llmm_status llmm_chat_render(const llmm_model * model, const char * req
 // Adapters
 // ---------------------------------------------------------------------------------------------------------------
 
+typedef struct llmm_adapter_params {
+    uint32_t struct_size;
+    int32_t  rank;     // 0 (default): that of the file; r: of each matrix the first r components of its product, all where
+                       // there are fewer. Files of llm-mobile compress have the components that do most first. The
+                       // strength stays what it would be with the whole file.
+    int32_t  exact;    // 0 (default): one node of our own for each matrix, which computes in f32; 1: llama.cpp's nodes,
+                       // whose results it has bit for bit. Not together with a rank
+} llmm_adapter_params;
+
+LLMM_API void llmm_adapter_params_init(llmm_adapter_params * params);
+
 // Loads a LoRA adapter (GGUF) for this model. A file with the text llmm.base.fingerprint in its metadata belongs to the
 // model of that fingerprint (llmm_model_info) and is refused by every other; without it, shapes and architecture decide.
-// LLMM_ERR_MODEL_NOT_FOUND: no file at the path. LLMM_ERR_ADAPTER_INVALID: broken, or made for another model.
-LLMM_API llmm_status llmm_adapter_open(llmm_model * model, const char * path, llmm_adapter ** out);
+// params may be NULL for the defaults.
+// LLMM_ERR_MODEL_NOT_FOUND: no file at the path. LLMM_ERR_ADAPTER_INVALID: broken, made for another model, or with numbers
+// that are not finite. LLMM_ERR_RANGE: a rank that no matrix of the file has. LLMM_ERR_NOT_AVAILABLE: a rank of a file with
+// factors that cannot be cut, those of embeddings and of experts.
+LLMM_API llmm_status llmm_adapter_open(llmm_model * model, const char * path, const llmm_adapter_params * params,
+                                       llmm_adapter ** out);
 LLMM_API void        llmm_adapter_close(llmm_adapter * adapter);  // sessions that use it keep it alive
+
+// JSON: {"rank","file_rank","matrices","bytes","exact","base","fingerprint"}: the largest rank in force, and of the file;
+// what the factors take in memory; whether llama.cpp's nodes apply all of them; llmm.base.fingerprint or null; the file's own
+// fingerprint.
+LLMM_API llmm_status llmm_adapter_info(const llmm_adapter * adapter, llmm_buffer ** out);
 
 // ---------------------------------------------------------------------------------------------------------------
 // Sampling

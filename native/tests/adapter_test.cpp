@@ -20,7 +20,7 @@ std::string adapter_file(float strength, uint64_t seed = 7, tiny_arch arch = tin
 
 adapter_ptr open_adapter(llmm_model * model, const std::string & path) {
     llmm_adapter * adapter = nullptr;
-    require_ok(llmm_adapter_open(model, path.c_str(), &adapter));
+    require_ok(llmm_adapter_open(model, path.c_str(), nullptr, &adapter));
     return adapter_ptr(adapter);
 }
 
@@ -124,7 +124,7 @@ TEST(Adapter, ThatNamesItsModelIsRefusedByEveryOther) {
 
     llmm_adapter * adapter = nullptr;
     llmm_model * other = shared_model(tiny_arch::llama, tiny_weights::q4_0);
-    EXPECT_STATUS(LLMM_ERR_ADAPTER_INVALID, llmm_adapter_open(other, path.c_str(), &adapter));
+    EXPECT_STATUS(LLMM_ERR_ADAPTER_INVALID, llmm_adapter_open(other, path.c_str(), nullptr, &adapter));
     EXPECT_EQ(nullptr, adapter);
     EXPECT_TRUE(text_contains(last_error(), fingerprint));
     EXPECT_TRUE(text_contains(last_error(), info_of(other)["fingerprint"].text));
@@ -222,11 +222,226 @@ TEST(Adapter, GivenTwiceIsRefusedOrCountsTwice) {
     }
 }
 
+// ---- rank, and who computes -----------------------------------------------------------------------------------
+
+std::string file_of(const tiny_adapter & adapter, const char * name, tiny_arch arch = tiny_arch::llama) {
+    const std::string path = temp_path(std::string(name) + ".gguf");
+    write_tiny_adapter(path, options_of(arch), adapter);
+    return path;
+}
+
+adapter_ptr open_with(llmm_model * model, const std::string & path, int32_t rank, bool exact = false) {
+    llmm_adapter_params params;
+    llmm_adapter_params_init(&params);
+    params.rank = rank;
+    params.exact = exact;
+    llmm_adapter * adapter = nullptr;
+    require_ok(llmm_adapter_open(model, path.c_str(), &params, &adapter));
+    return adapter_ptr(adapter);
+}
+
+json facts_of(const adapter_ptr & adapter) {
+    llmm_buffer * out = nullptr;
+    require_ok(llmm_adapter_info(adapter.get(), &out));
+    const buffer_ptr buffer(out);
+    return parse_json(text_of(out));
+}
+
+// Of a prompt, and of the steps of a few single tokens after it.
+std::vector<std::vector<float>> steps(llmm_model * model, const std::vector<llmm_adapter *> & adapters, const std::vector<float> & scales,
+                                      int32_t n_threads = 1) {
+    session_options options;
+    options.n_threads = n_threads;
+    const session_ptr session = new_session(model, options);
+    set(session, adapters, scales);
+    std::vector<std::vector<float>> all;
+    eval(session.get(), random_tokens(30, 1));
+    all.push_back(logits(session));
+    for (const int32_t token : random_tokens(4, 2)) {
+        eval(session.get(), {token});
+        all.push_back(logits(session));
+    }
+    return all;
+}
+
+double greatest_difference(const std::vector<std::vector<float>> & a, const std::vector<std::vector<float>> & b) {
+    double most = 0;
+    for (size_t i = 0; i < a.size(); i++) {
+        most = std::max(most, max_difference(a[i], b[i]));
+    }
+    return most;
+}
+
+tiny_adapter full(int32_t rank) {
+    tiny_adapter a;
+    a.rank = rank;
+    a.all_matrices = true;
+    return a;
+}
+
+TEST(AdapterRank, OurNodeComputesWhatLlamaCppDoes) {
+    for (const tiny_arch arch : {tiny_arch::llama, tiny_arch::qwen3}) {
+        llmm_model * model = shared_model(arch);
+        for (const int32_t rank : {1, 4, 9}) {
+            for (const float alpha : {0.0f, 2.0f}) {
+                tiny_adapter a = full(rank);
+                a.alpha = alpha;
+                const std::string path = file_of(a, "own", arch);
+                const adapter_ptr own = open_with(model, path, 0), stock = open_with(model, path, 0, true);
+                const auto with = steps(model, {own.get()}, {0.8f});
+                const double effect = greatest_difference(with, steps(model, {}, {}));
+                EXPECT_GT(effect, 0.3);
+                EXPECT_LT(greatest_difference(with, steps(model, {stock.get()}, {0.8f})), rounding() + 0.002 * effect);
+            }
+        }
+    }
+}
+
+TEST(AdapterRank, ManyThreadsGiveTheBitsOfOne) {
+    const adapter_ptr adapter = open_with(shared_llama(), file_of(full(5), "threads"), 0);
+    // Attention over so few cells is not cut by threads, so that these bits stay too.
+    const auto one = steps(shared_llama(), {adapter.get()}, {1.0f}, 1);
+    for (const int32_t n : {2, 3}) {
+        const auto many = steps(shared_llama(), {adapter.get()}, {1.0f}, n);
+        for (size_t i = 0; i < one.size(); i++) {
+            EXPECT_TRUE(same_bits(one[i], many[i])) << n << " threads, step " << i;
+        }
+    }
+}
+
+TEST(AdapterRank, TheFirstComponentsAreAFileThatHasNoMore) {
+    for (const float alpha : {0.0f, 3.0f}) {
+        tiny_adapter whole = full(12);
+        whole.alpha = alpha;
+        tiny_adapter cut = whole;
+        cut.kept = 5;
+        cut.alpha = alpha * 5 / 12;           // a file's strength is alpha by its own rank
+        const adapter_ptr a = open_with(shared_llama(), file_of(whole, "whole"), 5), b = open_with(shared_llama(), file_of(cut, "cut"), 0);
+        EXPECT_EQ(5, facts_of(a)["rank"].value);
+        EXPECT_EQ(12, facts_of(a)["file_rank"].value);
+        EXPECT_EQ(5, facts_of(b)["file_rank"].value);
+        EXPECT_EQ(facts_of(a)["bytes"].value, facts_of(b)["bytes"].value);
+        const auto of_a = steps(shared_llama(), {a.get()}, {1.0f}), of_b = steps(shared_llama(), {b.get()}, {1.0f});
+        if (alpha == 0) {
+            for (size_t i = 0; i < of_a.size(); i++) {
+                EXPECT_TRUE(same_bits(of_a[i], of_b[i])) << "step " << i;
+            }
+        }
+        EXPECT_LT(greatest_difference(of_a, of_b), 1e-4);
+        EXPECT_GT(greatest_difference(of_a, steps(shared_llama(), {open_with(shared_llama(), file_of(whole, "whole"), 0).get()}, {1.0f})), 0.05);
+    }
+}
+
+TEST(AdapterRank, SaysWhatItHas) {
+    tiny_adapter a = full(8);
+    a.half = true;
+    a.base = info_of(shared_llama())["fingerprint"].text;
+    const std::string path = file_of(a, "facts");
+    const json all = facts_of(open_with(shared_llama(), path, 0)), two = facts_of(open_with(shared_llama(), path, 2)),
+               exact = facts_of(open_with(shared_llama(), path, 0, true));
+    EXPECT_EQ(8, all["rank"].value);
+    EXPECT_EQ(8, all["file_rank"].value);
+    EXPECT_EQ(2, two["rank"].value);
+    EXPECT_EQ(14, all["matrices"].value);
+    EXPECT_LT(two["bytes"].value * 3, all["bytes"].value);
+    EXPECT_EQ(a.base, all["base"].text);
+    EXPECT_FALSE(all["exact"].flag);
+    EXPECT_TRUE(exact["exact"].flag);
+    EXPECT_EQ(8, exact["rank"].value);
+    EXPECT_EQ(json::null, facts_of(open_adapter(shared_llama(), adapter_file(1.0f)))["base"].kind);
+}
+
+// Factors of one model correct its rounding; eight bits are enough for that.
+TEST(AdapterRank, FactorsOfOneModelTakeHalfTheBytes) {
+    tiny_adapter a = full(8);
+    a.half = true;
+    const adapter_ptr any = open_with(shared_llama(), file_of(a, "any"), 0);
+    a.base = info_of(shared_llama())["fingerprint"].text;
+    const adapter_ptr bound = open_with(shared_llama(), file_of(a, "bound"), 0);
+    EXPECT_LT(facts_of(bound)["bytes"].value, 0.6 * facts_of(any)["bytes"].value);
+    const auto expected = steps(shared_llama(), {any.get()}, {0.3f}), got = steps(shared_llama(), {bound.get()}, {0.3f});
+    EXPECT_LT(greatest_difference(expected, got), 0.1 * greatest_difference(expected, steps(shared_llama(), {}, {})));
+    EXPECT_GT(greatest_difference(expected, got), 0);
+}
+
+TEST(AdapterRank, ThatMakesNoSenseIsRefused) {
+    const std::string path = file_of(full(8), "eight");
+    const auto status = [&](int32_t rank, int32_t exact) {
+        llmm_adapter_params params;
+        llmm_adapter_params_init(&params);
+        params.rank = rank;
+        params.exact = exact;
+        llmm_adapter * adapter = nullptr;
+        const llmm_status s = llmm_adapter_open(shared_llama(), path.c_str(), &params, &adapter);
+        EXPECT_EQ(s == LLMM_OK, adapter != nullptr);
+        llmm_adapter_close(adapter);
+        return s;
+    };
+    EXPECT_STATUS(LLMM_ERR_RANGE, status(9, 0));
+    EXPECT_TRUE(text_contains(last_error(), "8"));
+    EXPECT_STATUS(LLMM_ERR_RANGE, status(-1, 0));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, status(4, 1));
+    EXPECT_OK(status(8, 0));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_info(nullptr, nullptr));
+}
+
+TEST(AdapterRank, OfEmbeddingsCannotBeCut) {
+    tiny_adapter a = full(4);
+    a.embeddings = true;
+    const std::string path = file_of(a, "embeddings");
+    llmm_adapter_params params;
+    llmm_adapter_params_init(&params);
+    params.rank = 2;
+    llmm_adapter * none = nullptr;
+    EXPECT_STATUS(LLMM_ERR_NOT_AVAILABLE, llmm_adapter_open(shared_llama(), path.c_str(), &params, &none));
+    EXPECT_TRUE(text_contains(last_error(), "token_embd.weight"));
+    EXPECT_EQ(nullptr, none);
+    // Whole, they stay llama.cpp's, beside ours.
+    const adapter_ptr own = open_with(shared_llama(), path, 0), stock = open_with(shared_llama(), path, 0, true);
+    const auto with = steps(shared_llama(), {own.get()}, {1.0f});
+    EXPECT_LT(greatest_difference(with, steps(shared_llama(), {stock.get()}, {1.0f})), rounding());
+    const adapter_ptr without = open_with(shared_llama(), file_of(full(4), "no-embeddings"), 0);
+    EXPECT_GT(greatest_difference(with, steps(shared_llama(), {without.get()}, {1.0f})), 0.05);
+}
+
+TEST(AdapterRank, NumbersThatAreNotFiniteAreRefused) {
+    for (const bool half : {false, true}) {
+        tiny_adapter a = full(4);
+        a.half = half;
+        std::string bytes = read_file(file_of(a, "finite"));
+        // The last number of the file.
+        const std::string nan = half ? std::string("\x00\x7E", 2) : std::string("\x00\x00\xC0\x7F", 4);
+        bytes.replace(bytes.size() - nan.size(), nan.size(), nan);
+        const std::string path = temp_path("nan.gguf");
+        write_file(path, bytes);
+        llmm_adapter * none = nullptr;
+        EXPECT_STATUS(LLMM_ERR_ADAPTER_INVALID, llmm_adapter_open(shared_llama(), path.c_str(), nullptr, &none));
+        EXPECT_TRUE(text_contains(last_error(), "finite"));
+    }
+}
+
+TEST(AdapterRank, IsPartOfASavedSession) {
+    const std::string path = file_of(full(8), "saved-rank"), state = temp_path("rank.state");
+    const adapter_ptr four = open_with(shared_llama(), path, 4), eight = open_with(shared_llama(), path, 8), stock = open_with(shared_llama(), path, 0, true);
+    const session_ptr saved = new_session(shared_llama());
+    set(saved, {four.get()}, {1.0f});
+    eval(saved.get(), random_tokens(20, 1));
+    require_ok(llmm_session_save(saved.get(), state.c_str()));
+    const session_ptr other = new_session(shared_llama());
+    for (llmm_adapter * wrong : {eight.get(), stock.get()}) {
+        set(other, {wrong}, {1.0f});
+        EXPECT_STATUS(LLMM_ERR_STATE_MISMATCH, llmm_session_load(other.get(), state.c_str()));
+    }
+    set(other, {four.get()}, {1.0f});
+    EXPECT_OK(llmm_session_load(other.get(), state.c_str()));
+    EXPECT_TRUE(same_bits(logits(saved), logits(other)));
+}
+
 // ---- files ----------------------------------------------------------------------------------------------------
 
 llmm_status try_open(llmm_model * model, const std::string & path) {
     llmm_adapter * raw = nullptr;
-    const llmm_status status = llmm_adapter_open(model, path.c_str(), &raw);
+    const llmm_status status = llmm_adapter_open(model, path.c_str(), nullptr, &raw);
     EXPECT_EQ(status == LLMM_OK, raw != nullptr);
     llmm_adapter_close(raw);
     return status;
@@ -341,7 +556,7 @@ TEST(AdapterFile, FlippedBytesNeverStopTheProcess) {
         write_file(path, bytes);
         SCOPED_TRACE("byte " + std::to_string(at) + " = " + std::to_string(uint8_t(bytes[at])));
         llmm_adapter * raw = nullptr;
-        if (llmm_adapter_open(shared_llama(), path.c_str(), &raw) != LLMM_OK) {
+        if (llmm_adapter_open(shared_llama(), path.c_str(), nullptr, &raw) != LLMM_OK) {
             EXPECT_NE("", last_error());
             continue;
         }

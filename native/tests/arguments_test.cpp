@@ -61,11 +61,11 @@ TEST_F(Arguments, ModelFunctions) {
     EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_gguf_inspect("", &buffer));
     EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_gguf_inspect(path.c_str(), nullptr));
     EXPECT_STATUS(LLMM_ERR_ENCODING, llmm_gguf_inspect("\xC3(.gguf", &buffer));
-    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(nullptr, "x", &adapter));
-    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), nullptr, &adapter));
-    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), "", &adapter));
-    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), "x", nullptr));
-    EXPECT_STATUS(LLMM_ERR_ENCODING, llmm_adapter_open(shared_llama(), "\xFF", &adapter));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(nullptr, "x", nullptr, &adapter));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), nullptr, nullptr, &adapter));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), "", nullptr, &adapter));
+    EXPECT_STATUS(LLMM_ERR_INVALID_ARGUMENT, llmm_adapter_open(shared_llama(), "x", nullptr, nullptr));
+    EXPECT_STATUS(LLMM_ERR_ENCODING, llmm_adapter_open(shared_llama(), "\xFF", nullptr, &adapter));
     EXPECT_EQ(nullptr, model);
     EXPECT_EQ(nullptr, buffer);
     EXPECT_EQ(nullptr, adapter);

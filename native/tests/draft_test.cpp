@@ -48,6 +48,21 @@ llmm_session_params with_pages(int32_t page_tokens, bool quantize, const std::fu
     return p;
 }
 
+session_ptr with_adapter(llmm_model * model) {
+    const std::string path = temp_path("drafts-adapter.gguf");
+    tiny_adapter a;
+    a.rank = 9;
+    a.all_matrices = true;
+    write_tiny_adapter(path, options_of(tiny_arch::llama), a);
+    llmm_adapter * adapter = nullptr;
+    require_ok(llmm_adapter_open(model, path.c_str(), nullptr, &adapter));
+    session_ptr session = new_session(model);
+    const float scale = 1;
+    require_ok(llmm_session_set_adapters(session.get(), &adapter, &scale, 1));
+    llmm_adapter_close(adapter);
+    return session;
+}
+
 std::vector<setting> settings() {
     llmm_prune_params prune;
     llmm_prune_params_init(&prune);
@@ -63,6 +78,7 @@ std::vector<setting> settings() {
     const auto exact = [](llmm_session_params & p) { p.kv_exact = 1; };
     const auto soon = [](llmm_session_params & p) { p.kv_recent_tokens = 0; };
     return { { "stock", [](llmm_model * m) { return new_session(m); } },
+             { "adapter", with_adapter },
              { "pages", pages(paged(32, false)) },
              { "small pages in 4 bits", pages(paged(16, true)) },
              { "4 bits at once", pages(with_pages(16, true, soon)) },

@@ -26,7 +26,7 @@ struct everything {
     everything() {
         model = open_model(shared_path(tiny_arch::llama));
         llmm_adapter * raw = nullptr;
-        require_ok(llmm_adapter_open(model.get(), adapter_file().c_str(), &raw));
+        require_ok(llmm_adapter_open(model.get(), adapter_file().c_str(), nullptr, &raw));
         adapter.reset(raw);
         sampler = new_sampler(model.get(), "{\"temperature\":0,\"ignore_eos\":true,\"grammar\":\"root ::= [a-z]+\"}");
         session = new_session(model.get());

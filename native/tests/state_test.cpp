@@ -251,7 +251,7 @@ TEST(State, AdaptersInForceBelongToTheState) {
     const std::string adapter_path = temp_path("state-adapter.gguf");
     write_tiny_adapter(adapter_path, options_of(tiny_arch::llama), 1.0f);
     llmm_adapter * raw = nullptr;
-    ASSERT_OK(llmm_adapter_open(shared_llama(), adapter_path.c_str(), &raw));
+    ASSERT_OK(llmm_adapter_open(shared_llama(), adapter_path.c_str(), nullptr, &raw));
     const adapter_ptr adapter(raw);
     const float scale = 1.0f;
     const session_ptr adapted = new_session(shared_llama());

@@ -142,7 +142,7 @@ TEST(Threads, OneModelServesAllKindsOfCallsAtOnce) {
                     EXPECT_TRUE(text_contains(text_of(buffer_ptr(prompt).get()), std::to_string(t)));
                     const session_ptr session = new_session(model.get());
                     llmm_adapter * raw = nullptr;
-                    require_ok(llmm_adapter_open(model.get(), adapter_path.c_str(), &raw));
+                    require_ok(llmm_adapter_open(model.get(), adapter_path.c_str(), nullptr, &raw));
                     const adapter_ptr adapter(raw);
                     const float scale = 1.0f;
                     require_ok(llmm_session_set_adapters(session.get(), &raw, &scale, t % 2));

@@ -345,31 +345,62 @@ void write_tiny_model(const std::string & path, const tiny_options & o) {
     file.write(path);
 }
 
-void write_tiny_adapter(const std::string & path, const tiny_options & o, float strength, uint64_t seed,
-                        const std::string & base) {
-    constexpr int64_t rank = 4;
+void write_tiny_adapter(const std::string & path, const tiny_options & o, const tiny_adapter & adapter) {
+    const int64_t rank = adapter.rank, kept = adapter.kept > 0 ? adapter.kept : rank;
     gguf_builder file;
     gguf_set_val_str(file.meta(), "general.architecture", arch_name(o.arch));
     gguf_set_val_str(file.meta(), "general.type", "adapter");
     gguf_set_val_str(file.meta(), "adapter.type", "lora");
-    gguf_set_val_f32(file.meta(), "adapter.lora.alpha", 0.0f);   // 0: the scale is the caller's alone
-    if (!base.empty()) {
-        gguf_set_val_str(file.meta(), "llmm.base.fingerprint", base.c_str());
+    gguf_set_val_f32(file.meta(), "adapter.lora.alpha", adapter.alpha);
+    if (!adapter.base.empty()) {
+        gguf_set_val_str(file.meta(), "llmm.base.fingerprint", adapter.base.c_str());
     }
 
-    generator random(seed * 7919);
-    const auto pair = [&](const std::string & name, int64_t n_in, int64_t n_out) {
-        const float limit_a = std::sqrt(3.0f / float(n_in));
-        const float limit_b = strength * std::sqrt(3.0f / float(rank));
-        file.tensor(name + ".lora_a", GGML_TYPE_F32, {n_in, rank}, [&] { return random.uniform(limit_a); });
-        file.tensor(name + ".lora_b", GGML_TYPE_F32, {rank, n_out}, [&] { return random.uniform(limit_b); });
+    generator random(adapter.seed * 7919);
+    const ggml_type type = adapter.half ? GGML_TYPE_F16 : GGML_TYPE_F32;
+    // [rows][cols] random numbers, of which the file gets the first n_rows and n_cols.
+    const auto factor = [&](const std::string & name, int64_t rows, int64_t cols, int64_t n_rows, int64_t n_cols, float limit) {
+        std::vector<float> numbers;
+        for (int64_t i = 0; i < rows * cols; i++) {
+            const float x = random.uniform(limit);
+            if (i / cols < n_rows && i % cols < n_cols) {
+                numbers.push_back(x);
+            }
+        }
+        auto next = numbers.begin();
+        file.tensor(name, type, {n_cols, n_rows}, [&] { return *next++; });
     };
+    const auto pair = [&](const std::string & name, int64_t n_in, int64_t n_out) {
+        factor(name + ".lora_a", rank, n_in, kept, n_in, std::sqrt(3.0f / float(n_in)));
+        factor(name + ".lora_b", n_out, rank, n_out, kept, adapter.strength * std::sqrt(3.0f / float(rank)));
+    };
+    const int64_t n_kv = o.n_embd / o.n_heads * o.n_heads_kv;
     for (int32_t i = 0; i < o.n_layers; i++) {
         const std::string blk = "blk." + std::to_string(i) + ".";
         pair(blk + "attn_q.weight", o.n_embd, o.n_embd);
         pair(blk + "ffn_down.weight", o.n_ff, o.n_embd);
+        if (adapter.all_matrices) {
+            pair(blk + "attn_k.weight", o.n_embd, n_kv);
+            pair(blk + "attn_v.weight", o.n_embd, n_kv);
+            pair(blk + "attn_output.weight", o.n_embd, o.n_embd);
+            pair(blk + "ffn_gate.weight", o.n_embd, o.n_ff);
+            pair(blk + "ffn_up.weight", o.n_embd, o.n_ff);
+        }
+    }
+    if (adapter.embeddings) {
+        // The other way round: llama.cpp looks rows of A up.
+        factor("token_embd.weight.lora_a", tiny_n_vocab() + o.n_extra_tokens, rank, tiny_n_vocab() + o.n_extra_tokens, kept, 1.0f);
+        factor("token_embd.weight.lora_b", o.n_embd, rank, o.n_embd, kept, adapter.strength);
     }
     file.write(path);
+}
+
+void write_tiny_adapter(const std::string & path, const tiny_options & o, float strength, uint64_t seed, const std::string & base) {
+    tiny_adapter adapter;
+    adapter.strength = strength;
+    adapter.seed = seed;
+    adapter.base = base;
+    write_tiny_adapter(path, o, adapter);
 }
 
 }  // namespace llmm_test

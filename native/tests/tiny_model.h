@@ -55,6 +55,20 @@ void write_tiny_model(const std::string & path, const tiny_options & options);
 void write_tiny_adapter(const std::string & path, const tiny_options & options, float strength, uint64_t seed = 7,
                         const std::string & base = "");
 
+struct tiny_adapter {
+    float        strength       = 1.0f;
+    uint64_t     seed           = 7;
+    int32_t      rank           = 4;
+    int32_t      kept           = 0;                   // the file has so many components of the rank; 0: all
+    bool         half           = false;               // f16 in place of f32
+    bool         all_matrices   = false;               // of llama's layers
+    bool         embeddings     = false;               // factors of the embeddings too
+    float        alpha          = 0.0f;                // 0: the scale is the caller's alone
+    std::string  base           = "";
+};
+
+void write_tiny_adapter(const std::string & path, const tiny_options & options, const tiny_adapter & adapter);
+
 }  // namespace llmm_test
 
 #endif

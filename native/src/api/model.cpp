@@ -53,11 +53,28 @@ llmm_status llmm_detokenize(const llmm_model * m, const int32_t * tokens, int32_
     });
 }
 
-llmm_status llmm_adapter_open(llmm_model * m, const char * path, llmm_adapter ** out) {
+void llmm_adapter_params_init(llmm_adapter_params * params) {
+    if (params) {
+        *params = {};
+        params->struct_size = sizeof(*params);
+    }
+}
+
+llmm_status llmm_adapter_open(llmm_model * m, const char * path, const llmm_adapter_params * params, llmm_adapter ** out) {
     return guard([&] {
         require(m, "model");
         require(out, "out");
-        *out = new llmm_adapter{ adapter::open(m->impl, take_path(path, "path")) };
+        const std::string name = take_path(path, "path");
+        const auto p = take_params(params, llmm_adapter_params_init, "params");
+        *out = new llmm_adapter{ adapter::open(m->impl, name, p) };
+    });
+}
+
+llmm_status llmm_adapter_info(const llmm_adapter * a, llmm_buffer ** out) {
+    return guard([&] {
+        require(a, "adapter");
+        require(out, "out");
+        *out = new_buffer(a->impl->info_json());
     });
 }
 

@@ -1,8 +1,10 @@
-// The kernels over pages. One table per instruction set, chosen once by dispatch.cpp; results differ between tables in
+// The kernels over pages, and of low-rank factors. One table per instruction set, chosen once by dispatch.cpp; results differ between tables in
 // the last bits and never between numbers of threads.
 #pragma once
 
 #include "page_layout.h"
+
+#include "layers/low_rank.h"
 
 namespace llmm {
 
@@ -71,6 +73,14 @@ struct kernel_table {
 
     // Entropy in nats of the distribution whose logits are scores.
     float (*entropy)(const float * scores, int32_t n);
+
+    // y += scale * B (A x) for n rows: blocks [begin, end) of low_rank_block outputs. Strides in elements; x has n_in
+    // numbers, y has n_out.
+    void (*add_low_rank)(const low_rank_view &, float scale, const float * x, ptrdiff_t x_stride, float * y, ptrdiff_t y_stride,
+                         int32_t n, int32_t begin, int32_t end);
+
+    // f32 -> f16, n a multiple of 16.
+    void (*to_half)(const float * x, int32_t n, uint16_t * out);
 };
 
 // Floats of one row's partial result.

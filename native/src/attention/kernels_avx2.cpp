@@ -3,8 +3,9 @@
 #include "simd_avx2.h"
 
 #include "kernels_impl.h"
+#include "layers/low_rank_impl.h"
 
 const llmm::kernel_table llmm::avx2_kernels = {
-    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy
+    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half
 };
 #endif

@@ -4,8 +4,9 @@
 
 #include "attend_words_impl.h"
 #include "kernels_impl.h"
+#include "layers/low_rank_impl.h"
 
 const llmm::kernel_table llmm::avx512_kernels = {
-    "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass, entropy
+    "avx512", attend<attend_rows_words>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half
 };
 #endif

@@ -20,6 +20,8 @@ struct llama_ubatch;
 
 namespace llmm {
 
+class low_rank;
+
 // Arguments of llama_kv_cache's constructor.
 struct kv_cache_request {
     const llama_model & model;
@@ -142,5 +144,8 @@ void finish_graph(llm_graph_context & graph);
 bool can_reuse(const llama_cparams & cparams, llm_graph_result & result);
 
 void before_compute(const llama_cparams & cparams, llm_graph_result & result, const llama_ubatch & ubatch);
+
+// y + scale * B (A x), in the memory of y: see low_rank_adapter.h. The factors outlive the graph.
+ggml_tensor * add_low_rank(ggml_context * ctx, const low_rank & factors, ggml_tensor * y, ggml_tensor * x, float scale);
 
 }  // namespace llmm

@@ -3,6 +3,8 @@
 
 #include "model.h"
 
+#include "llama/low_rank_adapter.h"
+
 #include <memory>
 #include <string>
 
@@ -10,8 +12,8 @@ namespace llmm {
 
 class adapter {
 public:
-    // Throws ADAPTER_INVALID, or MODEL_NOT_FOUND and IO as for models.
-    static std::shared_ptr<adapter> open(std::shared_ptr<model> owner, const std::string & path);
+    // Throws what llmm_adapter_open documents.
+    static std::shared_ptr<adapter> open(std::shared_ptr<model> owner, const std::string & path, const llmm_adapter_params & params);
 
     ~adapter();
     adapter(const adapter &) = delete;
@@ -19,7 +21,11 @@ public:
 
     llama_adapter_lora * get() const { return llama_; }
     const model * owner() const { return owner_.get(); }
-    const std::string & fingerprint() const { return fingerprint_; }
+    // Differs with what changes the results: the file, and how it is applied.
+    uint64_t digest() const { return digest_; }
+
+    // Facts as llmm_adapter_info gives them.
+    std::string info_json() const;
 
 private:
     adapter() = default;
@@ -27,6 +33,10 @@ private:
     std::shared_ptr<model> owner_;
     llama_adapter_lora * llama_ = nullptr;
     std::string fingerprint_;
+    std::string base_;                    // fingerprint of the only model that it fits; "" if it names none
+    uint64_t digest_ = 0;
+    low_rank_summary summary_;
+    bool exact_ = false;
 };
 
 }  // namespace llmm

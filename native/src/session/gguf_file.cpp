@@ -370,11 +370,16 @@ void gguf_file::check_adapter(const std::string & model_fingerprint) const {
                  type == types.end() ? "is missing" : "has the wrong type");
         }
     }
-    const auto base = metadata.find(key_base_fingerprint);
-    if (base != metadata.end() && base->get<std::string>() != model_fingerprint) {
-        fail(LLMM_ERR_ADAPTER_INVALID, "this adapter was made for the model with fingerprint %s, but this one has %s",
-             base->get<std::string>().c_str(), model_fingerprint.c_str());
+    const std::string base = base_fingerprint();
+    if (!base.empty() && base != model_fingerprint) {
+        fail(LLMM_ERR_ADAPTER_INVALID, "this adapter was made for the model with fingerprint %s, but this one has %s", base.c_str(),
+             model_fingerprint.c_str());
     }
+}
+
+std::string gguf_file::base_fingerprint() const {
+    const auto base = metadata.find(key_base_fingerprint);
+    return base == metadata.end() ? "" : base->get<std::string>();
 }
 
 int64_t gguf_file::parameters() const {

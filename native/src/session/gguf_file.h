@@ -43,6 +43,9 @@ struct gguf_file {
     // one of this fingerprint. Throws ADAPTER_INVALID.
     void check_adapter(const std::string & model_fingerprint) const;
 
+    // The only model that an adapter fits, by its fingerprint; "" if it names none.
+    std::string base_fingerprint() const;
+
     // 16 hex digits that tell this model from others: a hash of the header and of samples of the data.
     std::string fingerprint(const std::string & path) const;
 

@@ -595,7 +595,7 @@ uint64_t session::adapters_digest() const {
     for (size_t i = 0; i < adapters_.size(); i++) {
         uint32_t scale;
         std::memcpy(&scale, &adapter_scales_[i], sizeof(scale));
-        digest = digest * 1099511628211ull ^ std::stoull(adapters_[i]->fingerprint(), nullptr, 16) ^ scale;
+        digest = digest * 1099511628211ull ^ adapters_[i]->digest() ^ scale;
     }
     return digest;
 }

@@ -5,6 +5,7 @@ import io.github.llmmobile.config.LayerCompressionConfig;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.internal.ChatJson;
 import io.github.llmmobile.internal.KvProbe;
+import io.github.llmmobile.internal.NativeAdapter;
 import io.github.llmmobile.internal.NativeHandle;
 import io.github.llmmobile.internal.NativeModel;
 import io.github.llmmobile.internal.NativeSession;
@@ -112,6 +113,9 @@ public final class LlmModel implements AutoCloseable {
    * {@link LlmSession#techniques()} and in each result, and logged here at WARN. Its {@code max_new_tokens} is the
    * length limit of generations that are given no options.
    *
+   * <p>Factors that the configuration names are taken up to its {@code compression_rank}; {@link LlmSession#techniques()}
+   * says what was taken.
+   *
    * <p>The first session of a model with quantised pages takes the time to try them on it: see {@link
    * MemoryManagerConfig#probeEnabled()}.
    *
@@ -168,7 +172,7 @@ public final class LlmModel implements AutoCloseable {
         session = handle.newSession(options, null, null);
       }
       try {
-        techniques = withLayers(config, techniques, session);
+        techniques = withLayers(config, withFactors(config, techniques, session), session);
         boolean lossless = config.layerCompression().map(LayerCompressionConfig::lossless).orElse(false);
         return new LlmSession(session, vocabulary, generation.build(), techniques, budget, exact,
             lossless ? LayerPlan.DRAFT_TOKENS : 0);
@@ -177,6 +181,32 @@ public final class LlmModel implements AutoCloseable {
         throw e;
       }
     }
+  }
+
+  /** Puts the factors that a configuration names in force, and tells what was taken of them. */
+  private List<TechniqueReport> withFactors(InferenceConfig config, List<TechniqueReport> planned,
+      NativeSession session) {
+    FactorPlan plan = config.layerCompression().flatMap(FactorPlan::of).orElse(null);
+    if (plan == null) {
+      return planned;
+    }
+    if (!plan.acts()) {
+      return Techniques.off(planned, Techniques.LAYERS, FactorPlan.RANK_ZERO);
+    }
+    NativeAdapter factors;
+    AdapterInfo taken;
+    try {
+      factors = handle.openAdapter(plan.file(), plan.options());
+    } catch (LlmException e) {
+      return Techniques.notAvailable(config, planned, Techniques.LAYERS, plan.refusal(e));
+    }
+    try {
+      taken = new AdapterInfo(factors.info());
+      session.setFactors(factors);
+    } finally {
+      factors.close();
+    }
+    return Techniques.active(planned, Techniques.LAYERS, plan.detail(taken));
   }
 
   /** The pages that a configuration needs, or null if it needs none. */
@@ -250,7 +280,7 @@ public final class LlmModel implements AutoCloseable {
       InferenceConfig config, List<TechniqueReport> planned, NativeSession session) {
     LayerCompressionConfig layers = config.layerCompression().orElse(null);
     if (layers != null && layers.lossless()) {
-      return Techniques.active(planned, Techniques.LAYERS, LayerPlan.LOSSLESS);
+      return Techniques.also(planned, Techniques.LAYERS, LayerPlan.LOSSLESS);
     }
     Path file = layers == null ? null : layers.profile().orElse(null);
     if (layers == null || file == null) {
@@ -262,11 +292,14 @@ public final class LlmModel implements AutoCloseable {
     }
     try {
       LayerPlan plan = new LayerPlan(layers, profile, session.skippable());
+      if (!plan.skips() && layers.factors().isPresent()) {
+        return Techniques.also(planned, Techniques.LAYERS, plan.detail());
+      }
       if (!plan.skips()) {
         return Techniques.off(planned, Techniques.LAYERS, plan.detail());
       }
       plan.apply(session);
-      return Techniques.active(planned, Techniques.LAYERS, plan.detail());
+      return Techniques.also(planned, Techniques.LAYERS, plan.detail());
     } catch (LlmException e) {
       if (e.code() != ErrorCode.NOT_AVAILABLE) {
         throw e;
@@ -349,9 +382,24 @@ public final class LlmModel implements AutoCloseable {
    *     model
    */
   public LoraAdapter openAdapter(Path path) {
+    return openAdapter(path, AdapterOptions.defaults());
+  }
+
+  /**
+   * Opens a LoRA adapter of this model.
+   *
+   * @param path the adapter, GGUF (required)
+   * @param options how (required)
+   * @return the adapter; closed by the caller, or with this model (never null)
+   * @throws LlmException MODEL_NOT_FOUND if there is no such file; ADAPTER_INVALID if it is broken or made for another
+   *     model; RANGE if no matrix of it has the rank; NOT_AVAILABLE if factors of embeddings or experts would have to be
+   *     cut
+   */
+  public LoraAdapter openAdapter(Path path, AdapterOptions options) {
     Path file = ModelOptions.of(path).path();
+    Objects.requireNonNull(options, "options");
     try (NativeHandle.Use use = handle.use()) {
-      LoraAdapter adapter = new LoraAdapter(handle.openAdapter(file), adapters::remove);
+      LoraAdapter adapter = new LoraAdapter(handle.openAdapter(file, options), adapters::remove);
       adapters.add(adapter);
       if (handle.isClosed()) {
         // close() may have gone through the set before this adapter was in it.

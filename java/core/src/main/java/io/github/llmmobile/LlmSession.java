@@ -524,7 +524,8 @@ public final class LlmSession implements AutoCloseable {
   }
 
   /**
-   * Puts LoRA adapters in force, in place of former ones. The next call evaluates the history again.
+   * Puts LoRA adapters in force, in place of former ones. The next call evaluates the history again. The factors of the
+   * session's configuration stay in force beside them.
    *
    * @param adapters adapters of this session's model and their strengths; none removes all (required)
    * @throws IllegalStateException if one of the adapters is closed

@@ -10,15 +10,26 @@ import java.util.function.Consumer;
  */
 public final class LoraAdapter implements AutoCloseable {
   private final NativeAdapter handle;
+  private final AdapterInfo info;
   private final Consumer<LoraAdapter> onClose;
 
   LoraAdapter(NativeAdapter handle, Consumer<LoraAdapter> onClose) {
     this.handle = handle;
+    this.info = new AdapterInfo(handle.info());
     this.onClose = onClose;
   }
 
   NativeAdapter handle() {
     return handle;
+  }
+
+  /**
+   * What the adapter has, and which rank was taken.
+   *
+   * @return its facts, also after close (never null)
+   */
+  public AdapterInfo info() {
+    return info;
   }
 
   /** Gives the adapter up; further calls do nothing. */

@@ -1,6 +1,7 @@
 package io.github.llmmobile;
 
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.LayerCompressionConfig;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -14,8 +15,8 @@ final class Techniques {
   static final String MEMORY = "memory_manager";
   static final String PRUNING = "token_pruning";
   static final String LAYERS = "layer_compression";
-  private static final String NO_PROFILE = "there is no profile of the model, which llm-mobile calibrate makes and the key"
-      + " profile names";
+  private static final String NO_LAYERS = "it names neither a profile of the model (llm-mobile calibrate) nor factors (llm-mobile"
+      + " compress), and is not lossless";
   private static final String NOT_TRIED = "not tried yet";
   private static final String NOT_ASKED = "the configuration does not ask for it";
 
@@ -28,7 +29,7 @@ final class Techniques {
    */
   static List<TechniqueReport> plan(InferenceConfig config) {
     List<TechniqueReport> reports = new ArrayList<>();
-    reports.add(report("edge_cloud", config.edgeCloud().isPresent()));
+    reports.add(report("edge_cloud", config.edgeCloud().isPresent(), MISSING));
     reports.add(planned(PRUNING, config.tokenPruning().isPresent()));
     reports.add(layers(config));
     for (TechniqueReport report : reports) {
@@ -38,6 +39,17 @@ final class Techniques {
     }
     reports.add(planned(MEMORY, config.memoryManager().isPresent()));
     return Collections.unmodifiableList(reports);
+  }
+
+  /** The same reports with a technique that does something else too, or says why it does not. */
+  static List<TechniqueReport> also(List<TechniqueReport> planned, String technique, String detail) {
+    for (TechniqueReport report : planned) {
+      if (report.technique().equals(technique) && report.status() == TechniqueReport.Status.ACTIVE
+          && !report.detail().equals(NOT_TRIED)) {
+        return active(planned, technique, report.detail() + "; " + detail);
+      }
+    }
+    return active(planned, technique, detail);
   }
 
   /** The same reports with a technique at work. */
@@ -101,22 +113,22 @@ final class Techniques {
   }
 
   private static TechniqueReport layers(InferenceConfig config) {
-    boolean asked = config.layerCompression().isPresent();
-    return asked && !config.layerCompression().get().profile().isPresent() && !config.layerCompression().get().lossless()
-        ? new TechniqueReport(LAYERS, TechniqueReport.Status.NOT_AVAILABLE, NO_PROFILE)
-        : planned(LAYERS, asked);
+    LayerCompressionConfig asked = config.layerCompression().orElse(null);
+    boolean acts = asked != null && (asked.profile().isPresent() || asked.factors().isPresent() || asked.lossless());
+    return asked != null && !acts ? new TechniqueReport(LAYERS, TechniqueReport.Status.NOT_AVAILABLE, NO_LAYERS)
+        : planned(LAYERS, acts);
   }
 
   /** Of a technique that acts unless the model refuses. */
   private static TechniqueReport planned(String technique, boolean asked) {
     return asked
         ? new TechniqueReport(technique, TechniqueReport.Status.ACTIVE, NOT_TRIED)
-        : report(technique, false);
+        : report(technique, false, "");
   }
 
-  private static TechniqueReport report(String technique, boolean asked) {
+  private static TechniqueReport report(String technique, boolean asked, String missing) {
     return asked
-        ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, MISSING)
+        ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, missing)
         : new TechniqueReport(technique, TechniqueReport.Status.OFF, NOT_ASKED);
   }
 }

@@ -33,6 +33,7 @@ public class LlmmPreset implements InfoMapper, LoadEnabled {
 
   private static final String[] STRUCTS = {
     "llmm_model_params",
+    "llmm_adapter_params",
     "llmm_prune_params",
     "llmm_gate_params",
     "llmm_session_params",

@@ -75,8 +75,13 @@ final class ConfigArguments {
   @Nullable String prunePolicy;
 
   @Option(names = "--compression-rank", paramLabel = "N",
-      description = "Layer compression: rank of what stands in for skipped parts; the profile's next smaller one.")
+      description = "Layer compression: greatest rank of factors, and of what stands in for skipped parts.")
   @Nullable Integer compressionRank;
+
+  @Option(names = "--factors", paramLabel = "FILE",
+      description = "Layer compression: low-rank factors of what this model has lost by quantising, from llm-mobile"
+          + " compress.")
+  @Nullable String factors;
 
   @Option(names = "--hot-path-indices", paramLabel = "I", split = ",",
       description = "Layer compression: layers that are never skipped, such as 0,1,11; negative ones count from the"
@@ -198,6 +203,7 @@ final class ConfigArguments {
     set(json, flags, PRUNING, "prune_prefill_layer", "--prune-prefill-layer", prunePrefillLayer);
     set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
+    set(json, flags, LAYERS, "factors", "--factors", factors);
     set(json, flags, LAYERS, "hot_path_indices", "--hot-path-indices", hotPathIndices);
     set(json, flags, LAYERS, "profile", "--layer-profile", layerProfile);
     set(json, flags, LAYERS, "mode", "--layer-mode", layerMode);

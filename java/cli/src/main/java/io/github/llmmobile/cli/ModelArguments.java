@@ -1,5 +1,6 @@
 package io.github.llmmobile.cli;
 
+import io.github.llmmobile.AdapterOptions;
 import io.github.llmmobile.FlashAttention;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.ProgressListener;
@@ -65,6 +66,13 @@ final class ModelArguments {
       description = "LoRA adapter (GGUF) and its strength, default 1. May be given more than once.")
   List<LoraArgument> lora = new ArrayList<>();
 
+  @Option(names = "--lora-rank", paramLabel = "N", defaultValue = "0",
+      description = "Take only the first N components of each adapter. Default: all.")
+  int loraRank;
+
+  @Option(names = "--lora-exact", description = "Apply adapters with llama.cpp's own steps: its results, but slower.")
+  boolean loraExact;
+
   @Option(names = "--no-mmap", description = "Read the model into memory instead of mapping the file.")
   boolean noMmap;
 
@@ -104,6 +112,11 @@ final class ModelArguments {
   ModelOptions modelOptions(Path path, ProgressListener progress) {
     return ModelOptions.builder().path(path).useMmap(!noMmap).useMlock(mlock).repack(!noRepack)
         .checkTensors(checkTensors).progress(progress).build();
+  }
+
+  /** How adapters are opened. */
+  AdapterOptions adapterOptions() {
+    return AdapterOptions.builder().rank(loraRank).exact(loraExact).build();
   }
 
   /**

@@ -50,7 +50,7 @@ final class OpenSession implements AutoCloseable {
     Map<LoraAdapter, Float> adapters = new LinkedHashMap<>();
     try {
       for (LoraArgument lora : arguments.lora) {
-        adapters.put(model.openAdapter(lora.path()), lora.scale());
+        adapters.put(model.openAdapter(lora.path(), arguments.adapterOptions()), lora.scale());
       }
       if (!adapters.isEmpty()) {
         session.setAdapters(adapters);

@@ -108,6 +108,13 @@ class CompressTest {
     TestCli.Outcome run = new TestCli().run("perplexity", "--model", base.toString(), "--lora", output.toString(),
         "--file", text.toString(), "--context", "256", "--chunks", "2", "--threads", "1");
     assertEquals(0, run.code(), run.err());
+    TestCli.Outcome stats = new TestCli().run("run", "--model", base.toString(), "--factors", output.toString(),
+        "--compression-rank", "8", "--max-tokens", "1", "--threads", "1", "--stats", "--raw", "he");
+    assertEquals(0, stats.code(), stats.err());
+    assertTrue(stats.err().contains("rank 8 of 32 for "), stats.err());
+    TestCli.Outcome tooHigh = new TestCli().run("run", "--model", base.toString(), "--lora", output.toString(),
+        "--lora-rank", "33", "--max-tokens", "1", "--threads", "1", "--raw", "he");
+    assertTrue(tooHigh.code() != 0 && tooHigh.err().contains("32"), tooHigh.err());
     TestCli.Outcome other = new TestCli().run("perplexity", "--model", model.toString(), "--lora", output.toString(),
         "--file", text.toString(), "--context", "256", "--chunks", "2", "--threads", "1");
     assertEquals(1, other.code(), other.err());

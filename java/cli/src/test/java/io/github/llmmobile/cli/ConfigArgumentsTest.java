@@ -75,6 +75,7 @@ class ConfigArgumentsTest {
     arguments.prunePrefillLayer = 12;
     arguments.compressionRank = 4;
     arguments.hotPathIndices = List.of(0, -1);
+    arguments.factors = "m-r8.gguf";
     arguments.maxMemoryMb = 256;
     arguments.pageSize = 32;
     arguments.quantizationEnabled = true;
@@ -103,6 +104,7 @@ class ConfigArgumentsTest {
     JsonObject layers = json(config, "layer_compression_config");
     assertEquals(4, layers.get("compression_rank").getAsInt());
     assertEquals("[0,-1]", layers.get("hot_path_indices").toString());
+    assertEquals("m-r8.gguf", layers.get("factors").getAsString());
     JsonObject memory = json(config, "memory_manager_config");
     assertEquals(256, memory.get("max_memory_mb").getAsInt());
     assertEquals(32, memory.get("page_size").getAsInt());

@@ -62,7 +62,8 @@ class HelpTest {
         "--compression-rank", "--hot-path-indices", "--max-memory-mb", "--page-size", "--quantization-enabled", "--smallest-tier", "--no-probe",
         "--spill-directory", "--eviction-enabled", "--recent-window", "--pinned-prefix", "--exact-attention",
         "--cache-directory",
-        "--max-new-tokens", "--max-tokens", "--strict", "--lora")) {
+        "--max-new-tokens", "--max-tokens", "--strict", "--lora",
+        "--lora-rank", "--lora-exact", "--factors")) {
       assertTrue(names.contains(name), command + " " + name);
     }
   }

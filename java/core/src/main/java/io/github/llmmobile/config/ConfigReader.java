@@ -124,7 +124,7 @@ final class ConfigReader {
   }
 
   /** A path in a text that is not empty. */
-  Path file(String path) throws IOException {
+  Path path(String path) throws IOException {
     String text = text(path);
     if (text.isEmpty()) {
       throw error(path, "must not be empty");

@@ -3,6 +3,7 @@ package io.github.llmmobile.config;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import java.io.IOException;
+import java.nio.file.FileSystems;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -25,6 +26,7 @@ public final class LayerCompressionConfig {
   private static final String MODE = "mode";
   private static final String KL_BUDGET = "kl_budget";
   private static final String SKIP_BUDGET = "skip_budget";
+  private static final String FACTORS = "factors";
   private static final String LOSSLESS = "lossless";
 
   private static final double MOST_KL = 100;
@@ -32,6 +34,7 @@ public final class LayerCompressionConfig {
   private final int compressionRank;
   private final List<Integer> hotPathIndices;
   private final @Nullable Path profile;
+  private final @Nullable Path factors;
   private final LayerMode mode;
   private final double klBudget;
   private final double skipBudget;
@@ -45,6 +48,7 @@ public final class LayerCompressionConfig {
     klBudget = b.klBudget;
     skipBudget = b.skipBudget;
     lossless = b.lossless;
+    factors = b.factors;
   }
 
   /**
@@ -65,12 +69,14 @@ public final class LayerCompressionConfig {
     Builder b = new Builder().compressionRank(compressionRank).hotPathIndices(hotPathIndices).mode(mode)
         .klBudget(klBudget).skipBudget(skipBudget).lossless(lossless);
     b.profile = profile;
+    b.factors = factors;
     return b;
   }
 
   /**
-   * The rank of the factors that stand in for what is left out. The greatest rank of the profile that is not above it
-   * is taken. In JSON {@code compression_rank}. Default: 64.
+   * The greatest rank of {@link #factors()}, of which the first so many components are taken, and of what stands in for parts
+   * that are left out, for which the greatest rank of the profile that is not above it is taken. In JSON {@code
+   * compression_rank}. Default: 64.
    *
    * @return at least 0; 0 for none, if the profile has measured that
    */
@@ -137,16 +143,27 @@ public final class LayerCompressionConfig {
     return lossless;
   }
 
+  /**
+   * A file of low-rank factors that make good what this model has lost by quantising, as {@code llm-mobile compress
+   * --mode compensate} writes them. In JSON {@code factors}. Default: none.
+   *
+   * @return the file, if there is one (never null)
+   */
+  public Optional<Path> factors() {
+    return Optional.ofNullable(factors);
+  }
+
   static LayerCompressionConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
     fields.put(RANK, (r, p) -> b.compressionRank(r.integer(p)));
     fields.put(HOT_PATH, (r, p) -> b.hotPathIndices(r.integers(p)));
-    fields.put(PROFILE, (r, p) -> b.profile(r.file(p)));
+    fields.put(PROFILE, (r, p) -> b.profile(r.path(p)));
     fields.put(MODE, (r, p) -> b.mode(LayerMode.read(r.text(p), p)));
     fields.put(KL_BUDGET, (r, p) -> b.klBudget(r.number(p)));
     fields.put(SKIP_BUDGET, (r, p) -> b.skipBudget(r.number(p)));
     fields.put(LOSSLESS, (r, p) -> b.lossless(r.flag(p)));
+    fields.put(FACTORS, (r, p) -> b.factors(r.path(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -162,6 +179,7 @@ public final class LayerCompressionConfig {
     json.addProperty(KL_BUDGET, klBudget);
     json.addProperty(SKIP_BUDGET, skipBudget);
     json.addProperty(LOSSLESS, lossless);
+    factors().ifPresent(file -> json.addProperty(FACTORS, file.toString()));
     return json;
   }
 
@@ -173,6 +191,7 @@ public final class LayerCompressionConfig {
     LayerCompressionConfig that = (LayerCompressionConfig) other;
     return compressionRank == that.compressionRank
         && hotPathIndices.equals(that.hotPathIndices)
+        && Objects.equals(factors, that.factors)
         && Objects.equals(profile, that.profile)
         && mode == that.mode
         && Double.compare(klBudget, that.klBudget) == 0
@@ -182,7 +201,7 @@ public final class LayerCompressionConfig {
 
   @Override
   public int hashCode() {
-    return Objects.hash(compressionRank, hotPathIndices, profile, mode, klBudget, skipBudget, lossless);
+    return Objects.hash(compressionRank, hotPathIndices, factors, profile, mode, klBudget, skipBudget, lossless);
   }
 
   @Override
@@ -199,6 +218,7 @@ public final class LayerCompressionConfig {
     private double klBudget = 0.02;
     private double skipBudget = 0.05;
     private boolean lossless;
+    private @Nullable Path factors;
 
     private Builder() {}
 
@@ -282,6 +302,17 @@ public final class LayerCompressionConfig {
     }
 
     /**
+     * Sets {@link LayerCompressionConfig#factors()}.
+     *
+     * @param factors a file (required)
+     * @return this
+     */
+    public Builder factors(Path factors) {
+      this.factors = Objects.requireNonNull(factors, "factors");
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
@@ -300,6 +331,9 @@ public final class LayerCompressionConfig {
       // Negative zero would come back from JSON as another value.
       klBudget += 0.0;
       skipBudget += 0.0;
+      if (factors != null && !factors.getFileSystem().equals(FileSystems.getDefault())) {
+        throw ConfigReader.error(PATH + "." + FACTORS, factors + " is not on the default file system");
+      }
       return new LayerCompressionConfig(this);
     }
   }

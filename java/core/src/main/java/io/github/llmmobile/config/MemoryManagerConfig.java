@@ -210,12 +210,12 @@ public final class MemoryManagerConfig {
     fields.put(QUANTIZATION, (r, p) -> b.quantizationEnabled(r.flag(p)));
     fields.put(SMALLEST, (r, p) -> b.smallestTier(r.flag(p)));
     fields.put(PROBE, (r, p) -> b.probeEnabled(r.flag(p)));
-    fields.put(SPILL, (r, p) -> b.spillDirectory(r.file(p)));
+    fields.put(SPILL, (r, p) -> b.spillDirectory(r.path(p)));
     fields.put(EVICTION, (r, p) -> b.evictionEnabled(r.flag(p)));
     fields.put(RECENT, (r, p) -> b.recentWindow(r.integer(p)));
     fields.put(PINNED, (r, p) -> b.pinnedPrefix(r.integer(p)));
     fields.put(EXACT, (r, p) -> b.exactAttention(r.flag(p)));
-    fields.put(CACHE, (r, p) -> b.cacheDirectory(r.file(p)));
+    fields.put(CACHE, (r, p) -> b.cacheDirectory(r.path(p)));
     reader.object(path, fields);
     return b.build();
   }

@@ -12,6 +12,15 @@ public final class NativeAdapter extends NativeHandle {
     this.pointer = pointer;
   }
 
+  /**
+   * Its facts. The caller is a user.
+   *
+   * @return what llmm_adapter_info says
+   */
+  public String info() {
+    return Buffers.text(out -> Llmm.llmm_adapter_info(pointer, out));
+  }
+
   @Override
   protected void free() {
     Llmm.llmm_adapter_close(pointer);

@@ -1,9 +1,11 @@
 package io.github.llmmobile.internal;
 
+import io.github.llmmobile.AdapterOptions;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.internal.jni.Llmm;
 import io.github.llmmobile.internal.jni.LlmmAdapter;
+import io.github.llmmobile.internal.jni.LlmmAdapterParams;
 import io.github.llmmobile.internal.jni.LlmmKvProbeResult;
 import io.github.llmmobile.internal.jni.LlmmModel;
 import io.github.llmmobile.internal.jni.LlmmModelParams;
@@ -135,12 +137,17 @@ public final class NativeModel extends NativeHandle {
    * Opens a LoRA adapter of this model.
    *
    * @param file the adapter
+   * @param options how
    * @return the adapter
    */
-  public NativeAdapter openAdapter(Path file) {
+  public NativeAdapter openAdapter(Path file, AdapterOptions options) {
     LlmmAdapter adapter = new LlmmAdapter();
-    try (BytePointer path = path(file)) {
-      Status.check(Llmm.llmm_adapter_open(pointer, path, adapter));
+    try (BytePointer path = path(file);
+        LlmmAdapterParams params = new LlmmAdapterParams()) {
+      Llmm.llmm_adapter_params_init(params);
+      params.rank(options.rank());
+      params.exact(options.exact() ? 1 : 0);
+      Status.check(Llmm.llmm_adapter_open(pointer, path, params, adapter));
     }
     return new NativeAdapter(adapter);
   }

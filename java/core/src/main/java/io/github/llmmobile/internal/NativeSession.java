@@ -17,6 +17,7 @@ import io.github.llmmobile.internal.jni.LlmmStats;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
@@ -32,6 +33,8 @@ public final class NativeSession extends CallHandle {
   private final NativeModel model;
   private final LlmmSession pointer;
   private final int contextTokens;
+  // Belong to the session's configuration; in force beside any adapters. The session is a user of them.
+  private @Nullable NativeAdapter factors;
 
   NativeSession(NativeModel model, LlmmSession pointer) {
     super("LlmSession");
@@ -336,16 +339,42 @@ public final class NativeSession extends CallHandle {
    */
   public void setAdapters(List<NativeAdapter> adapters, float[] scales) {
     List<NativeHandle.Use> uses = new ArrayList<>();
-    try (PointerPointer<LlmmAdapter> pointers = new PointerPointer<>(Math.max(1, adapters.size()))) {
-      for (int i = 0; i < adapters.size(); i++) {
-        uses.add(adapters.get(i).use());
-        pointers.put(i, adapters.get(i).pointer);
+    try {
+      for (NativeAdapter adapter : adapters) {
+        uses.add(adapter.use());
       }
-      try (FloatPointer values = new FloatPointer(scales)) {
-        Status.check(Llmm.llmm_session_set_adapters(pointer, pointers, values, scales.length));
-      }
+      setAll(factors, adapters, scales);
     } finally {
       uses.forEach(NativeHandle.Use::close);
+    }
+  }
+
+  /**
+   * Puts low-rank factors in force, at strength 1 and for as long as the session lives.
+   *
+   * @param given the factors, which may be closed afterwards
+   */
+  public void setFactors(NativeAdapter given) {
+    setAll(given, Collections.emptyList(), new float[0]);
+    given.enter();
+    factors = given;
+  }
+
+  private void setAll(@Nullable NativeAdapter first, List<NativeAdapter> adapters, float[] scales) {
+    List<NativeAdapter> all = new ArrayList<>(adapters);
+    float[] strengths = scales;
+    if (first != null) {
+      all.add(0, first);
+      strengths = new float[scales.length + 1];
+      strengths[0] = 1;
+      System.arraycopy(scales, 0, strengths, 1, scales.length);
+    }
+    try (PointerPointer<LlmmAdapter> pointers = new PointerPointer<>(Math.max(1, all.size()));
+        FloatPointer values = new FloatPointer(strengths)) {
+      for (int i = 0; i < all.size(); i++) {
+        pointers.put(i, all.get(i).pointer);
+      }
+      Status.check(Llmm.llmm_session_set_adapters(pointer, pointers, values, strengths.length));
     }
   }
 
@@ -430,7 +459,12 @@ public final class NativeSession extends CallHandle {
         model.exit();
       }
     }
-    return new NativeSession(model, session);
+    NativeSession fork = new NativeSession(model, session);
+    if (factors != null) {
+      factors.share();
+      fork.factors = factors;
+    }
+    return fork;
   }
 
   /**
@@ -484,6 +518,9 @@ public final class NativeSession extends CallHandle {
     try {
       Llmm.llmm_session_close(pointer);
     } finally {
+      if (factors != null) {
+        factors.exit();
+      }
       model.exit();
     }
   }

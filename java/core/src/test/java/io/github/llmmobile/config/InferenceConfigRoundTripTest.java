@@ -90,6 +90,9 @@ class InferenceConfigRoundTripTest {
       if (random.nextBoolean()) {
         compression.profile(Path.of("some \u00e9.profile"));
       }
+      if (random.nextBoolean()) {
+        compression.factors(Path.of("factors", random.nextInt() + ".gguf"));
+      }
       b.layerCompression(compression.build());
     }
     if (random.nextBoolean()) {

@@ -75,15 +75,20 @@ public final class TinyModel {
 
   /** A LoRA adapter for {@link #bytes()}. Strength 0 changes nothing. */
   public static byte[] adapterBytes(double strength) {
-    return adapterBytes("llama", 64, strength);
+    return adapterBytes("llama", 64, strength, "");
   }
 
   /** An adapter whose shapes fit no tiny model. */
   public static byte[] misfitAdapterBytes() {
-    return adapterBytes("llama", 96, 1);
+    return adapterBytes("llama", 96, 1, "");
   }
 
-  private static byte[] adapterBytes(String architecture, int width, double strength) {
+  /** An adapter that names the only model that it fits. */
+  public static byte[] factorBytes(String baseFingerprint) {
+    return adapterBytes("llama", 64, 1, baseFingerprint);
+  }
+
+  private static byte[] adapterBytes(String architecture, int width, double strength, String baseFingerprint) {
     int rank = 4;
     Random random = new Random(7);
     GgufWriter gguf = new GgufWriter()
@@ -91,6 +96,9 @@ public final class TinyModel {
         .text("general.type", "adapter")
         .text("adapter.type", "lora")
         .real("adapter.lora.alpha", 0);
+    if (!baseFingerprint.isEmpty()) {
+      gguf.text("llmm.base.fingerprint", baseFingerprint);
+    }
     for (int layer = 0; layer < LAYERS; layer++) {
       String name = "blk." + layer + ".attn_q.weight";
       gguf.tensor(name + ".lora_a", uniform(random, Math.sqrt(3.0 / width)), width, rank);
