@@ -35,30 +35,13 @@ session_ptr open_pruned(llmm_model * model, const llmm_prune_params & prune, llm
 
 // A prompt, then tokens one by one; their logits.
 std::vector<std::vector<float>> run(llmm_session * s, int32_t steps = n_steps, uint32_t seed = 2) {
-    std::vector<std::vector<float>> rows;
-    for (const int32_t token : random_tokens(steps, seed)) {
-        eval(s, { token });
-        rows.push_back(logits_of(s, n_vocab));
-    }
-    return rows;
+    return run_steps(s, steps, seed);
 }
 
 session_ptr prompted(llmm_model * model, const llmm_prune_params & prune, const llmm_session_params & p = paged(16, true)) {
     session_ptr s = open_pruned(model, prune, p);
     eval(s.get(), random_tokens(n_prompt, 1));
     return s;
-}
-
-double cached_tokens(const llmm_stats & s) {
-    return s.prune_active_tokens + s.prune_shadow_tokens + s.prune_dropped_tokens;
-}
-
-std::vector<llmm_prune_page> pages_of(llmm_session * s) {
-    llmm_buffer * buffer = nullptr;
-    EXPECT_OK(llmm_session_prune_pages(s, &buffer));
-    const buffer_ptr owned(buffer);
-    const auto * first = static_cast<const llmm_prune_page *>(llmm_buffer_data(buffer));
-    return { first, first + llmm_buffer_size(buffer) / sizeof(llmm_prune_page) };
 }
 
 std::vector<llmm_prune_event> events_of(llmm_session * s) {

@@ -53,6 +53,29 @@ inline ::testing::AssertionResult same_logits(llmm_session * a, llmm_session * b
     return same_bits(logits_of(a, n_vocab), logits_of(b, n_vocab));
 }
 
+// What pruning knows of: all tokens in the cache.
+inline double cached_tokens(const llmm_stats & s) {
+    return s.prune_active_tokens + s.prune_shadow_tokens + s.prune_dropped_tokens;
+}
+
+inline std::vector<llmm_prune_page> pages_of(llmm_session * s) {
+    llmm_buffer * buffer = nullptr;
+    EXPECT_OK(llmm_session_prune_pages(s, &buffer));
+    const buffer_ptr owned(buffer);
+    const auto * first = static_cast<const llmm_prune_page *>(llmm_buffer_data(buffer));
+    return { first, first + llmm_buffer_size(buffer) / sizeof(llmm_prune_page) };
+}
+
+// Evaluates tokens one by one; the logits after each.
+inline std::vector<std::vector<float>> run_steps(llmm_session * s, int32_t steps, uint32_t seed) {
+    std::vector<std::vector<float>> rows;
+    for (const int32_t token : random_tokens(steps, seed)) {
+        eval(s, { token });
+        rows.push_back(logits_of(s, tiny_n_vocab()));
+    }
+    return rows;
+}
+
 // The memory that the pages of such a session take, tables included, with nothing in them, and with n tokens of which none
 // is quantised.
 struct kv_need {

@@ -55,15 +55,9 @@ session_ptr prompted(const llmm_prune_params & prune, const llmm_session_params 
 // The logits after a prompt and after each of some tokens.
 std::vector<std::vector<float>> run(llmm_session * s, int32_t steps = n_steps, uint32_t seed = 2) {
     std::vector<std::vector<float>> rows = { logits_of(s, n_vocab) };
-    for (const int32_t token : random_tokens(steps, seed)) {
-        eval(s, { token });
-        rows.push_back(logits_of(s, n_vocab));
-    }
+    const auto later = run_steps(s, steps, seed);
+    rows.insert(rows.end(), later.begin(), later.end());
     return rows;
-}
-
-double known_tokens(const llmm_stats & s) {
-    return s.prune_active_tokens + s.prune_shadow_tokens + s.prune_dropped_tokens;
 }
 
 double most_divergence(const std::vector<std::vector<float>> & a, const std::vector<std::vector<float>> & b) {
@@ -72,14 +66,6 @@ double most_divergence(const std::vector<std::vector<float>> & a, const std::vec
         most = std::max(most, divergence(a[i], b[i]));
     }
     return most;
-}
-
-std::vector<llmm_prune_page> pages_of(llmm_session * s) {
-    llmm_buffer * buffer = nullptr;
-    EXPECT_OK(llmm_session_prune_pages(s, &buffer));
-    const buffer_ptr owned(buffer);
-    const auto * first = static_cast<const llmm_prune_page *>(llmm_buffer_data(buffer));
-    return { first, first + llmm_buffer_size(buffer) / sizeof(llmm_prune_page) };
 }
 
 }  // namespace
@@ -165,7 +151,7 @@ TEST(PromptPruning, LeavesOutWhatItSaysAndKeepsTheSum) {
         EXPECT_EQ(n_prompt, q.prune_prefill_tokens);
         EXPECT_NEAR(0.6 * n_prompt, q.prune_prefill_left_out, 16);
         EXPECT_GT(q.prune_prefill_us, 0);
-        EXPECT_NEAR(n_prompt, known_tokens(q), 0.01);
+        EXPECT_NEAR(n_prompt, cached_tokens(q), 0.01);
         EXPECT_NEAR(q.prune_prefill_left_out * 4 / 5.0, q.prune_dropped_tokens, 0.01) << "in four of five layers";
         // The last tokens and the first ones stay; half of the rest are the newest.
         const auto pages = pages_of(s.get());
@@ -180,7 +166,7 @@ TEST(PromptPruning, LeavesOutWhatItSaysAndKeepsTheSum) {
                 ASSERT_TRUE(std::isfinite(x));
             }
         }
-        EXPECT_NEAR(n_prompt + n_steps, known_tokens(stats(s.get())), 0.01);
+        EXPECT_NEAR(n_prompt + n_steps, cached_tokens(stats(s.get())), 0.01);
     }
 }
 
@@ -278,7 +264,7 @@ TEST(PromptPruning, RewindingGoesBackToWhereNothingIsMissing) {
     EXPECT_LT(end, 280 - 16);
     EXPECT_GE(end, 16);
     eval(s.get(), { prompt.begin() + 280, prompt.end() });
-    EXPECT_NEAR(n_prompt, known_tokens(stats(s.get())), 0.01);
+    EXPECT_NEAR(n_prompt, cached_tokens(stats(s.get())), 0.01);
     EXPECT_LT(most_divergence(whole, run(s.get(), 20)), step_rounding);
     // From the start it is the same prompt.
     ASSERT_OK(llmm_session_rewind(s.get(), 0));
@@ -297,11 +283,11 @@ TEST(PromptPruning, RewindingNearbyCostsNothing) {
     other[790] ^= 1;
     ASSERT_OK(llmm_session_prefill(s.get(), other.data(), 800, nullptr, nullptr, &n_reused));
     EXPECT_EQ(790, n_reused);
-    EXPECT_NEAR(800, known_tokens(stats(s.get())), 0.01);
+    EXPECT_NEAR(800, cached_tokens(stats(s.get())), 0.01);
     other[300] ^= 1;
     ASSERT_OK(llmm_session_prefill(s.get(), other.data(), 800, nullptr, nullptr, &n_reused));
     EXPECT_LT(n_reused, 300) << "no more than what all layers have";
-    EXPECT_NEAR(800, known_tokens(stats(s.get())), 0.01);
+    EXPECT_NEAR(800, cached_tokens(stats(s.get())), 0.01);
 }
 
 TEST(PromptPruning, ASecondLongPromptIsPrunedOnItsOwnAndAQuestionIsNot) {
@@ -319,7 +305,7 @@ TEST(PromptPruning, ASecondLongPromptIsPrunedOnItsOwnAndAQuestionIsNot) {
     EXPECT_NEAR(256, q.prune_prefill_left_out - before, 16);
     EXPECT_NEAR(q.prune_prefill_left_out * 4 / 5.0, q.prune_dropped_tokens, 0.01);
     run(s.get(), 5);
-    EXPECT_NEAR(n_prompt + 512 + 513 + 15, known_tokens(stats(s.get())), 0.01);
+    EXPECT_NEAR(n_prompt + 512 + 513 + 15, cached_tokens(stats(s.get())), 0.01);
 }
 
 TEST(PromptPruning, CancellingLeavesWhatWasThere) {
@@ -346,7 +332,7 @@ TEST(PromptPruning, CancellingLeavesWhatWasThere) {
         }
         EXPECT_EQ(LLMM_ERR_CANCELLED, status);
         ASSERT_EQ(0, llmm_session_n_tokens(s.get()));
-        EXPECT_EQ(0, known_tokens(stats(s.get())));
+        EXPECT_EQ(0, cached_tokens(stats(s.get())));
         EXPECT_EQ(0u, page_bytes(s.get()));
         cancelled++;
     }
@@ -404,7 +390,7 @@ TEST(PromptPruning, GoesWithPruningWhileDecoding) {
         for (int32_t i = 0; i < n_steps; i++) {
             run(s.get(), 1, 100 + (uint32_t) i);
             const llmm_stats q = stats(s.get());
-            ASSERT_NEAR(n_prompt + i + 1, known_tokens(q) + 16.0 * q.kv_pages_evicted, 16.01);
+            ASSERT_NEAR(n_prompt + i + 1, cached_tokens(q) + 16.0 * q.kv_pages_evicted, 16.01);
         }
         EXPECT_GT(stats(s.get()).prune_pruned_tokens, 0);
     }

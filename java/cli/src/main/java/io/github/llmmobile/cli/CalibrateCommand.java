@@ -144,9 +144,7 @@ final class CalibrateCommand implements Callable<Integer> {
   }
 
   private void checkOptions() {
-    if (!Files.isRegularFile(model)) {
-      throw new CliException(ExitCode.MODEL, "no such model file: " + model, "");
-    }
+    ModelFiles.requireModel(model);
     if (tokens < WINDOW || trialTokens < 2 * WINDOW || evalTokens < 2 * WINDOW) {
       throw CliException.usage("--tokens must be at least " + WINDOW + ", --trial-tokens and --eval-tokens at least "
           + 2 * WINDOW, "");
@@ -158,10 +156,7 @@ final class CalibrateCommand implements Callable<Integer> {
       throw CliException.usage("--parts must be at least 1, --depth at least 0 and --max-kl above 0", "");
     }
     for (Path file : html == null ? List.of(output) : List.of(output, html)) {
-      Path folder = file.toAbsolutePath().getParent();
-      if (folder == null || !Files.isDirectory(folder)) {
-        throw CliException.usage("no such folder: " + folder, "name a file in a folder that exists");
-      }
+      ModelFiles.requireFolder(file, "name a file in a folder that exists");
     }
   }
 

@@ -166,7 +166,7 @@ final class CompressCommand implements Callable<Integer> {
   public Integer call() {
     checkOptions();
     LayerRange range = range();
-    Path path = modelPath();
+    ModelFiles.requireModel(model);
     String read = TextInput.file(text);
     // Our library first: it sets up what both share.
     int cores = LlmMobile.physicalCores();
@@ -174,11 +174,11 @@ final class CompressCommand implements Callable<Integer> {
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         ProgressBar bar = new ProgressBar(env, "compress");
         StagedFiles files = new StagedFiles();
-        GgufFile file = GgufFile.open(path)) {
+        GgufFile file = GgufFile.open(model)) {
       if (file.metadata().containsKey("split.count")) {
         throw new CliException(ExitCode.NOT_AVAILABLE, "models in several files cannot be compressed", "");
       }
-      Report report = new Run(path, file, Weights.of(file, range), read, cancellation, bar, files).run();
+      Report report = new Run(model, file, Weights.of(file, range), read, cancellation, bar, files).run();
       bar.close();
       show(report);
       files.commit();
@@ -207,10 +207,7 @@ final class CompressCommand implements Callable<Integer> {
     if (tokens < WINDOW || evalTokens < 2 * WINDOW) {
       throw CliException.usage("--tokens must be at least " + WINDOW + " and --eval-tokens at least " + 2 * WINDOW, "");
     }
-    Path folder = output.toAbsolutePath().getParent();
-    if (folder == null || !Files.isDirectory(folder)) {
-      throw CliException.usage("no such folder: " + folder, "--output names a file in a folder that exists");
-    }
+    ModelFiles.requireFolder(output, "--output names a file in a folder that exists");
   }
 
   private int compensationRank() {
@@ -223,13 +220,6 @@ final class CompressCommand implements Callable<Integer> {
     } catch (IllegalArgumentException e) {
       throw new CliException(ExitCode.USAGE, String.valueOf(e.getMessage()), "", e);
     }
-  }
-
-  private Path modelPath() {
-    if (!Files.isRegularFile(model)) {
-      throw new CliException(ExitCode.MODEL, "no such model file: " + model, "");
-    }
-    return model;
   }
 
   private Path basePath() {

@@ -13,7 +13,6 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.time.Duration;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
@@ -174,9 +173,10 @@ final class WorkerCommand implements Callable<Integer> {
     env.flush();
     if (portFile != null) {
       // Whoever waits for the file finds a whole number in it.
-      Path written = portFile.resolveSibling(portFile.getFileName() + ".new");
-      Files.writeString(written, worker.port() + "\n");
-      Files.move(written, portFile, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+      try (StagedFiles files = new StagedFiles()) {
+        Files.writeString(files.forTarget(portFile), worker.port() + "\n");
+        files.commit();
+      }
     }
   }
 }

@@ -74,6 +74,25 @@ public final class LinearAlgebra {
   }
 
   /**
+   * The symmetric matrix nearest to one whose halves rounding has left apart.
+   *
+   * @param m a square matrix (required)
+   * @return the mean of it and its transposed (never null)
+   */
+  public static Matrix symmetric(Matrix m) {
+    int n = m.rows();
+    double[] data = m.data().clone();
+    for (int i = 0; i < n; i++) {
+      for (int j = 0; j < i; j++) {
+        double mean = (data[i * n + j] + data[j * n + i]) / 2;
+        data[i * n + j] = mean;
+        data[j * n + i] = mean;
+      }
+    }
+    return new Matrix(n, n, data);
+  }
+
+  /**
    * The eigenvalues and vectors of a symmetric matrix.
    *
    * @param symmetric the matrix (required)

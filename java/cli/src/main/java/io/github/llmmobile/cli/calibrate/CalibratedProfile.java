@@ -167,7 +167,7 @@ public final class CalibratedProfile {
    * @return the table (never null)
    */
   public TextTable table() {
-    int rank = costs.levels().keySet().stream().mapToInt(Integer::intValue).max().orElse(0);
+    int rank = costs.greatestRank();
     TextTable table = new TextTable("rlrrrrr").heading("", "part", "KL alone", "with stand-in", "together", "perplexity",
         "reads saved");
     for (int i = 0; i < costs.order().size(); i++) {
@@ -196,7 +196,7 @@ public final class CalibratedProfile {
     metadata.put(LayerProfile.VERSION_KEY, GgufValue.uint32(LayerProfile.VERSION));
     metadata.put(LayerProfile.FINGERPRINT_KEY, GgufValue.text(fingerprint));
     metadata.put(LayerProfile.DATA_KEY, GgufValue.text(data.toString()));
-    int rank = costs.levels().keySet().stream().mapToInt(Integer::intValue).max().orElse(0);
+    int rank = costs.greatestRank();
     List<GgufTensor> tensors = new ArrayList<>();
     List<byte[]> bytes = new ArrayList<>();
     if (rank > 0) {

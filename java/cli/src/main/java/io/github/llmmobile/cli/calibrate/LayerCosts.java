@@ -116,7 +116,8 @@ final class LayerCosts {
     }
   }
 
-  private int greatestRank() {
+  /** The rank that chooses. */
+  int greatestRank() {
     return Collections.max(ranks);
   }
 

@@ -1,7 +1,6 @@
 package io.github.llmmobile.cli.calibrate;
 
 import io.github.llmmobile.cli.explain.Html;
-import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -14,24 +13,12 @@ final class ProfilePage {
   private static final int HEIGHT = 220;
   private static final int BOTTOM = 40;
 
-  private static final String HEAD = """
-      <!DOCTYPE html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-      <meta name="viewport" content="width=device-width">
-      <style>
-      body { font: 16px/1.5 sans-serif; max-width: 70rem; margin: 1.5rem auto; padding: 0 1rem; color: #111;
-        background: #fff; }
-      h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-      table { border-collapse: collapse; } td, th { padding: .1rem 1rem .1rem 0; text-align: right; }
-      td.name { text-align: left; }
-      svg { width: 100%; height: auto; } text { font: 11px sans-serif; fill: #444; }
-      .bare { fill: #bbb; } .attention { fill: #0072b2; } .feed-forward { fill: #d55e00; } .hot { fill: #111; }
+  private static final String STYLE = """
+      body { max-width: 70rem; } td, th { padding: .1rem 1rem .1rem 0; text-align: right; }
+      td.name { text-align: left; } text { font: 11px sans-serif; fill: #444; }
+      .bare { fill: #bbb; } .attention { fill: #0072b2; } .feed-forward { fill: #d55e00; }
       .axis { stroke: #999; } .legend span { margin-right: 1.2rem; padding: 0 .4rem; color: #fff; }
       polyline { fill: none; stroke: #0072b2; stroke-width: 2; }
-      </style>
       """;
 
   private final LayerCosts costs;
@@ -39,13 +26,12 @@ final class ProfilePage {
 
   ProfilePage(LayerCosts costs, String modelName) {
     this.costs = costs;
-    title = Html.escape("Layer profile of " + modelName);
+    title = "Layer profile of " + modelName;
   }
 
   String html() {
-    StringBuilder html = new StringBuilder(HEAD);
-    html.append("<title>").append(title).append("</title>\n</head>\n<body>\n<h1>").append(title).append("</h1>\n<p>")
-        .append("Divergence (nats per token) of predictions from the whole model's, with one part of a layer left out of")
+    StringBuilder html = Html.page(title, STYLE);
+    html.append("<p>Divergence (nats per token) of predictions from the whole model's, with one part of a layer left out of")
         .append(" every step. Hot path, never skipped: layers ").append(list(costs.hotPath())).append(".</p>\n");
     alone(html);
     html.append("<h2>In order, all up to each</h2>\n");
@@ -145,7 +131,7 @@ final class ProfilePage {
     int width = 700;
     html.append(svg(width, HEIGHT + BOTTOM));
     axis(html, width, most);
-    int greatest = Collections.max(costs.levels().keySet());
+    int greatest = costs.greatestRank();
     for (Map.Entry<Integer, List<LayerCosts.Level>> entry : costs.levels().entrySet()) {
       html.append("<polyline").append(entry.getKey() == greatest ? "" : " stroke-dasharray=\"4 3\"").append(" points=\"")
           .append(LEFT).append(',').append(HEIGHT);

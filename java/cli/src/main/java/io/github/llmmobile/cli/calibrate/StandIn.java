@@ -30,7 +30,8 @@ public record StandIn(Matrix down, Matrix up, double[] shift, double[] mean, dou
     }
     // W^T = (S + ridge)^-1 C^T; the best directions of the outputs are the first eigenvectors of W (S + ridge) W^T = C W^T.
     Matrix fullTransposed = LinearAlgebra.solve(covariance, cross.transposed());
-    LinearAlgebra.Eigen eigen = LinearAlgebra.eigen(symmetric(LinearAlgebra.product(cross, fullTransposed)));
+    LinearAlgebra.Eigen eigen =
+        LinearAlgebra.eigen(LinearAlgebra.symmetric(LinearAlgebra.product(cross, fullTransposed)));
     Matrix up = eigen.vectors().head(rank);
     Matrix down = LinearAlgebra.product(up, fullTransposed.transposed());
     double[] meanInput = moments.meanInput();
@@ -53,15 +54,6 @@ public record StandIn(Matrix down, Matrix up, double[] shift, double[] mean, dou
     Arrays.setAll(diagonal, i -> covariance.at(i, i));
     Arrays.sort(diagonal);
     return diagonal[diagonal.length / 2];
-  }
-
-  private static Matrix symmetric(Matrix m) {
-    Matrix turned = m.transposed();
-    double[] values = m.data().clone();
-    for (int i = 0; i < values.length; i++) {
-      values[i] = (values[i] + turned.data()[i]) / 2;
-    }
-    return new Matrix(m.rows(), m.cols(), values);
   }
 
   /**

@@ -37,7 +37,7 @@ final class LowRank {
       throw new IllegalArgumentException("rank " + rank + " of " + w.rows() + " x " + w.cols());
     }
     Matrix gram = LinearAlgebra.productTransposed(LinearAlgebra.product(w, moment), w);
-    LinearAlgebra.Eigen eigen = LinearAlgebra.eigen(symmetric(gram));
+    LinearAlgebra.Eigen eigen = LinearAlgebra.eigen(LinearAlgebra.symmetric(gram));
     Matrix u = eigen.vectors().head(rank);
     Matrix a = LinearAlgebra.product(u, w);
     // Both factors get numbers of the same size, which suits the narrow range of f16.
@@ -55,20 +55,6 @@ final class LowRank {
       energies[i] = Math.max(0, energies[i]);
     }
     return new LowRank(new Matrix(rank, w.cols(), right), new Matrix(rank, w.rows(), left).transposed(), energies);
-  }
-
-  /** Rounding leaves the two halves apart by a bit. */
-  private static Matrix symmetric(Matrix gram) {
-    int n = gram.rows();
-    double[] data = gram.data();
-    for (int i = 0; i < n; i++) {
-      for (int j = 0; j < i; j++) {
-        double mean = (data[i * n + j] + data[j * n + i]) / 2;
-        data[i * n + j] = mean;
-        data[j * n + i] = mean;
-      }
-    }
-    return gram;
   }
 
   private static double rms(double[] values, int from, int count) {

@@ -12,18 +12,8 @@ final class ExplanationPage {
   private static final double DECADES = 4;
   private static final double LEAST_OPAQUE = 0.05;
 
-  private static final String HEAD = """
-      <!DOCTYPE html>
-      <html lang="en">
-      <head>
-      <meta charset="utf-8">
-      <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-      <meta name="viewport" content="width=device-width">
-      <style>
-      body { font: 16px/1.5 sans-serif; max-width: 62rem; margin: 1.5rem auto; padding: 0 1rem; color: #111;
-        background: #fff; }
-      h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-      table { border-collapse: collapse; } td { padding: .1rem 1rem .1rem 0; vertical-align: top; }
+  private static final String STYLE = """
+      body { max-width: 62rem; } td { padding: .1rem 1rem .1rem 0; vertical-align: top; }
       .text { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; border: 1px solid #999;
         padding: .8rem; }
       .active { border-bottom: 2px solid #0072b2; }
@@ -33,11 +23,10 @@ final class ExplanationPage {
       .begin { background: #111; color: #fff; font: .75rem sans-serif; padding: .1rem .4rem; }
       .legend span { margin-right: 1.2rem; }
       .scale i { display: inline-block; width: 1.6rem; height: 1rem; border: 1px solid #999; }
-      svg { width: 100%; height: auto; } svg.key { width: 1rem; height: 1rem; vertical-align: middle; }
+      svg.key { width: 1rem; height: 1rem; vertical-align: middle; }
       .frame { fill: none; stroke: #999; } .tick { font: 11px sans-serif; fill: #444; }
       .pruned { fill: #d55e00; } path.recalled { fill: #0072b2; }
       path.dropped { fill: none; stroke: #000; outline: none; }
-      </style>
       """;
 
   private final Explanation explanation;
@@ -59,10 +48,8 @@ final class ExplanationPage {
   }
 
   String html() {
-    String title = Html.escape("Token pruning of " + explanation.title());
-    StringBuilder html = new StringBuilder(HEAD);
-    html.append("<title>").append(title).append("</title>\n</head>\n<body>\n<h1>").append(title).append("</h1>\n<p>")
-        .append(Html.escape(explanation.technique())).append(".</p>\n");
+    StringBuilder html = Html.page("Token pruning of " + explanation.title(), STYLE);
+    html.append("<p>").append(Html.escape(explanation.technique())).append(".</p>\n");
     for (String note : explanation.notes()) {
       html.append("<p><strong>Note:</strong> ").append(Html.escape(note)).append("</p>\n");
     }

@@ -2,6 +2,7 @@ package io.github.llmmobile.edge.keys;
 
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.wire.Sha256;
 import java.math.BigInteger;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
@@ -9,7 +10,6 @@ import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
-import java.security.MessageDigest;
 import java.security.SecureRandom;
 import java.security.Signature;
 import java.security.spec.ECGenParameterSpec;
@@ -111,11 +111,7 @@ final class CertificateIssuer {
   }
 
   private static byte[] keyDigest(KeyPair owner) {
-    try {
-      return Arrays.copyOf(MessageDigest.getInstance("SHA-256").digest(owner.getPublic().getEncoded()), 20);
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException(e);
-    }
+    return Arrays.copyOf(Sha256.of(owner.getPublic().getEncoded()), 20);
   }
 
   private static byte[] commonName(String name) {

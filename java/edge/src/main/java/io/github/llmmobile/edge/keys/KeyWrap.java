@@ -11,9 +11,9 @@ import com.google.crypto.tink.hybrid.HpkePublicKey;
 import com.google.crypto.tink.hybrid.HybridConfig;
 import com.google.crypto.tink.util.Bytes;
 import com.google.crypto.tink.util.SecretBytes;
+import io.github.llmmobile.edge.wire.Sha256;
 import java.nio.ByteBuffer;
 import java.security.GeneralSecurityException;
-import java.security.MessageDigest;
 
 /**
  * Wraps session keys for a worker: HPKE (RFC 9180) with X25519, HKDF-SHA256 and AES-256-GCM. Keys are plain 32 bytes.
@@ -91,11 +91,7 @@ public final class KeyWrap {
    * @return the first 32 bits of its digest
    */
   public static int keyId(byte[] publicKey) {
-    try {
-      return ByteBuffer.wrap(MessageDigest.getInstance("SHA-256").digest(publicKey)).getInt();
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException(e);
-    }
+    return ByteBuffer.wrap(Sha256.of(publicKey)).getInt();
   }
 
   /**

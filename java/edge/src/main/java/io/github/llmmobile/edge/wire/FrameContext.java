@@ -2,8 +2,6 @@ package io.github.llmmobile.edge.wire;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
-import java.security.GeneralSecurityException;
-import java.security.MessageDigest;
 
 /** What every sealed frame of one epoch is bound to. A frame of any other session, epoch, model or codec does not open. */
 public final class FrameContext {
@@ -28,11 +26,7 @@ public final class FrameContext {
     bound = ByteBuffer.allocate(sessionId.length + 17 + name.length)
         .put(sessionId).putInt(epoch).putInt(layerBegin).putInt(layerEnd).put((byte) codec).putInt(name.length).put(name)
         .array();
-    try {
-      openDigest = MessageDigest.getInstance("SHA-256").digest(open);
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException(e);
-    }
+    openDigest = Sha256.of(open);
   }
 
   /** Digest of the Open. */

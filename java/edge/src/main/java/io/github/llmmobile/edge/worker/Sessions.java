@@ -6,6 +6,7 @@ import io.github.llmmobile.edge.keys.KeyWrap;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Open;
 import io.github.llmmobile.edge.wire.ProtocolException;
+import io.github.llmmobile.edge.wire.Sha256;
 import io.github.llmmobile.edge.wire.Wire;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
@@ -83,7 +84,7 @@ final class Sessions implements AutoCloseable {
     check(open);
     byte[] secrets = unwrap(open);
     byte[] secret = Arrays.copyOf(secrets, Wire.SECRET_BYTES);
-    byte[] owner = digest(Arrays.copyOfRange(secrets, Wire.SECRET_BYTES, secrets.length));
+    byte[] owner = Sha256.of(Arrays.copyOfRange(secrets, Wire.SECRET_BYTES, secrets.length));
     Arrays.fill(secrets, (byte) 0);
     SessionStream former;
     Entry entry;
@@ -162,14 +163,6 @@ final class Sessions implements AutoCloseable {
     if (open.getLayerBegin() != entry.first.getLayerBegin()
         || open.getMaxPositions() != entry.first.getMaxPositions() || open.getCodec() != entry.first.getCodec()) {
       throw new ProtocolException(Code.MODEL_MISMATCH, "the session was begun with other layers, length or codec");
-    }
-  }
-
-  private static byte[] digest(byte[] bytes) {
-    try {
-      return MessageDigest.getInstance("SHA-256").digest(bytes);
-    } catch (GeneralSecurityException e) {
-      throw new IllegalStateException(e);
     }
   }
 
