@@ -280,7 +280,7 @@ public final class LlmModel implements AutoCloseable {
       InferenceConfig config, List<TechniqueReport> planned, NativeSession session) {
     LayerCompressionConfig layers = config.layerCompression().orElse(null);
     if (layers != null && layers.lossless()) {
-      return Techniques.also(planned, Techniques.LAYERS, LayerPlan.LOSSLESS);
+      return Techniques.also(planned, Techniques.LAYERS, TechniqueReport.Status.ACTIVE, LayerPlan.LOSSLESS);
     }
     Path file = layers == null ? null : layers.profile().orElse(null);
     if (layers == null || file == null) {
@@ -292,19 +292,16 @@ public final class LlmModel implements AutoCloseable {
     }
     try {
       LayerPlan plan = new LayerPlan(layers, profile, session.skippable());
-      if (!plan.skips() && layers.factors().isPresent()) {
-        return Techniques.also(planned, Techniques.LAYERS, plan.detail());
+      if (plan.skips()) {
+        plan.apply(session);
       }
-      if (!plan.skips()) {
-        return Techniques.off(planned, Techniques.LAYERS, plan.detail());
-      }
-      plan.apply(session);
-      return Techniques.also(planned, Techniques.LAYERS, plan.detail());
+      return Techniques.also(planned, Techniques.LAYERS,
+          plan.skips() ? TechniqueReport.Status.ACTIVE : TechniqueReport.Status.OFF, plan.detail());
     } catch (LlmException e) {
       if (e.code() != ErrorCode.NOT_AVAILABLE) {
         throw e;
       }
-      return Techniques.notAvailable(config, planned, Techniques.LAYERS, String.valueOf(e.getMessage()));
+      return Techniques.alsoNotAvailable(config, planned, Techniques.LAYERS, String.valueOf(e.getMessage()));
     }
   }
 

@@ -41,15 +41,28 @@ final class Techniques {
     return Collections.unmodifiableList(reports);
   }
 
-  /** The same reports with a technique that does something else too, or says why it does not. */
-  static List<TechniqueReport> also(List<TechniqueReport> planned, String technique, String detail) {
-    for (TechniqueReport report : planned) {
-      if (report.technique().equals(technique) && report.status() == TechniqueReport.Status.ACTIVE
-          && !report.detail().equals(NOT_TRIED)) {
-        return active(planned, technique, report.detail() + "; " + detail);
+  /** The same reports with what a second part of a technique does: the technique is at work if either part is. */
+  static List<TechniqueReport> also(
+      List<TechniqueReport> planned, String technique, TechniqueReport.Status status, String detail) {
+    for (TechniqueReport first : planned) {
+      if (first.technique().equals(technique) && !first.detail().equals(NOT_TRIED)) {
+        boolean secondCounts = first.status() == TechniqueReport.Status.OFF || status == TechniqueReport.Status.ACTIVE;
+        return replace(planned, new TechniqueReport(technique, secondCounts ? status : first.status(),
+            first.detail() + "; " + detail));
       }
     }
-    return active(planned, technique, detail);
+    return replace(planned, new TechniqueReport(technique, status, detail));
+  }
+
+  /**
+   * The same for a second part that cannot act, which is logged.
+   *
+   * @throws LlmException NOT_AVAILABLE if the configuration is strict
+   */
+  static List<TechniqueReport> alsoNotAvailable(
+      InferenceConfig config, List<TechniqueReport> planned, String technique, String reason) {
+    refuse(config, new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, reason));
+    return also(planned, technique, TechniqueReport.Status.NOT_AVAILABLE, reason);
   }
 
   /** The same reports with a technique at work. */

@@ -86,4 +86,32 @@ class TechniquesTest {
         fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.limited(
             strict, Techniques.plan(strict), Techniques.MEMORY, "16 bits, for 4 are unsafe", "ask for less")));
   }
+
+  @Test
+  void aTechniqueOfTwoPartsIsAtWorkIfEitherIs() {
+    InferenceConfig config = InferenceConfig.fromJson("{\"layer_compression_config\":{\"lossless\":true}}");
+    List<TechniqueReport> planned = Techniques.plan(config);
+    List<TechniqueReport> active = Techniques.active(planned, Techniques.LAYERS, "factors");
+    List<TechniqueReport> refused = Techniques.notAvailable(config, planned, Techniques.LAYERS, "bad factors");
+    List<TechniqueReport> idle = Techniques.off(planned, Techniques.LAYERS, "no rank");
+    TechniqueReport.Status on = TechniqueReport.Status.ACTIVE;
+    TechniqueReport.Status off = TechniqueReport.Status.OFF;
+    assertEquals("layer_compression: OFF (dear)", layers(Techniques.also(planned, Techniques.LAYERS, off, "dear")));
+    assertEquals("layer_compression: ACTIVE (gates)", layers(Techniques.also(planned, Techniques.LAYERS, on, "gates")));
+    assertEquals("layer_compression: ACTIVE (factors; dear)", layers(Techniques.also(active, Techniques.LAYERS, off, "dear")));
+    assertEquals("layer_compression: ACTIVE (bad factors; gates)",
+        layers(Techniques.also(refused, Techniques.LAYERS, on, "gates")));
+    assertEquals("layer_compression: NOT_AVAILABLE (bad factors; dear)",
+        layers(Techniques.also(refused, Techniques.LAYERS, off, "dear")));
+    assertEquals("layer_compression: ACTIVE (factors; no such rank)",
+        layers(Techniques.alsoNotAvailable(config, active, Techniques.LAYERS, "no such rank")));
+    assertEquals("layer_compression: NOT_AVAILABLE (no rank; no such rank)",
+        layers(Techniques.alsoNotAvailable(config, idle, Techniques.LAYERS, "no such rank")));
+    InferenceConfig strict = config.toBuilder().strict(true).build();
+    fails(ErrorCode.NOT_AVAILABLE, () -> Techniques.alsoNotAvailable(strict, active, Techniques.LAYERS, "no such rank"));
+  }
+
+  private static String layers(List<TechniqueReport> reports) {
+    return reports.get(2).toString();
+  }
 }
