@@ -290,8 +290,9 @@ typedef enum llmm_prune_policy {
 // Pinned and recent tokens and the last turn are always read, and steps of several tokens (prompts) read everything but
 // what was dropped.
 // With prefill_keep long prompts are pruned too: all tokens go through the layers before prefill_layer; of these layers, the
-// attention of the last 32 tokens tells which pages go through the others. What is left out is dropped there for good. Needs
-// pages in every layer; LLMM_ERR_NOT_AVAILABLE says why a model or session cannot, LLMM_ERR_RANGE that it has no such layer.
+// attention of the last 32 tokens tells which pages go through the others. Hidden states of what is left out are kept (halves),
+// max_shadow_tokens at most and as long as the budget has room for them; a later prompt of 512 tokens or less brings back what
+// its attention falls on, a sixteenth of all tokens at most, while prefill_keep is below 1. Needs pages in every layer; LLMM_ERR_NOT_AVAILABLE says why a model or session cannot, LLMM_ERR_RANGE that it has no such layer.
 // Prompts for which the budget has no room for the hidden states (f32) are read in full.
 // Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550), FastKV (arXiv 2502.01068);
 // docs/pruning.md.
@@ -318,6 +319,8 @@ typedef struct llmm_prune_params {
                                 // the prompt has min_tokens tokens or more. 1 (default): all of them, without other steps than
                                 // without pruning
     int32_t  prefill_layer;     // all tokens go through the layers before this one; 0 (default): the first third
+    int32_t  bound;             // 0 (default); 1: each step bounds what it leaves out (prune_omitted_bound), from the range of
+                                // each channel of the keys in a page: a ninth of the bytes that it saves, of f16 pages half
 } llmm_prune_params;
 
 LLMM_API void llmm_prune_params_init(llmm_prune_params * params);
@@ -697,12 +700,16 @@ typedef struct llmm_stats {
     double   prune_read_tokens;       // read by an average step
     double   prune_omitted_mass;      // share of attention that a step would have left out, measured at each test: mean
     double   prune_omitted_most;      // and the most of a test
+    double   prune_omitted_bound;     // with llmm_prune_params.bound, of the other steps: what it can have been at most; mean
+    double   prune_omitted_bound_most; // and the most of a step
     int64_t  prune_steps;             // decoded with pruning in force
     int64_t  prune_tests;             // of those: that read everything
     int64_t  prune_looks;             // and the active pages
     int64_t  prune_us;                // time spent deciding
     int64_t  prune_prefill_tokens;    // of prompts that were pruned (llmm_prune_params.prefill_keep), since the session
     int64_t  prune_prefill_left_out;  // began; of those: that later layers did not see;
+    int64_t  prune_prefill_recalled;  // of these: that a later question brought back;
+    int64_t  prune_prefill_shadow;    // that one could bring back now
     int64_t  prune_prefill_us;        // time spent choosing them
     // Gates, since the session began or the last reset.
     int64_t  gate_steps;              // steps of single tokens

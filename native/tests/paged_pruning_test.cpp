@@ -92,6 +92,7 @@ TEST(Pruning, ValuesOutOfRangeAreRefused) {
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.max_shadow_tokens = -2; }));
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.test_interval = 0; }));
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.select_interval = 0; }));
+    EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.bound = 2; }));
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.min_tokens = -1; }));
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.policy = 3; }));
     EXPECT_EQ(LLMM_ERR_RANGE, status([](llmm_prune_params & q) { q.record = 2; }));
@@ -123,6 +124,23 @@ TEST(Pruning, AThresholdOfZeroGivesTheBitsOfNone) {
     EXPECT_EQ(0, stats(zero.get()).prune_steps);
     const session_ptr some = prompted(shared_llama(), pruning(0.2f));
     EXPECT_TRUE(expected != run(some.get())) << "the test can tell";
+}
+
+TEST(Pruning, BoundsOfWhatIsLeftOutChangeNothing) {
+    llmm_prune_params prune = keeping(0.3f);
+    for (const int32_t quantize : { 0, 1 }) {
+        const session_ptr plain = prompted(shared_llama(), prune, paged(16, quantize));
+        const auto expected = run(plain.get());
+        EXPECT_EQ(0, stats(plain.get()).prune_omitted_bound);
+        prune.bound = 1;
+        const session_ptr bounded = prompted(shared_llama(), prune, paged(16, quantize));
+        EXPECT_TRUE(expected == run(bounded.get()));
+        const llmm_stats q = stats(bounded.get());
+        EXPECT_GT(q.prune_omitted_bound, q.prune_omitted_mass);
+        EXPECT_GE(q.prune_omitted_bound_most, q.prune_omitted_bound);
+        EXPECT_LE(q.prune_omitted_bound_most, 1);
+        prune.bound = 0;
+    }
 }
 
 TEST(Pruning, TheFirstStepsOfATurnAreDense) {

@@ -34,6 +34,7 @@ void llmm_prune_params_init(llmm_prune_params * params) {
         params->record = s.record;
         params->prefill_keep = s.prefill_keep;
         params->prefill_layer = s.prefill_layer;
+        params->bound = s.bound;
     }
 }
 

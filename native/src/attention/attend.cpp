@@ -1,6 +1,9 @@
 #include "attend.h"
 
+#include "page_bound.h"
+
 #include <algorithm>
+#include <bitset>
 #include <cmath>
 
 namespace llmm {
@@ -77,13 +80,17 @@ public:
                 finish_row(r, to);
             }
         }
+        if (grid_.n_chunks == 1) {
+            bound_omitted();
+        }
     }
 
     // Joins the chunks of the tile's rows.
-    void merge() const {
+    void merge() {
         for (int32_t r = 0; r < n_rows_; r++) {
             finish_row(r, partial(r, 0));
         }
+        bound_omitted();
     }
 
 private:
@@ -147,9 +154,11 @@ private:
         return rotated;
     }
 
-    void finish_row(int32_t r, const float * partials) const {
+    void finish_row(int32_t r, const float * partials) {
         const float sink = job_.sinks ? job_.sinks[query_head(r)] * log2_e : 0.0f;
         const softmax_total total = kernels_.merge(job_.shape.head.dim, partials, grid_.n_chunks, job_.sinks ? &sink : nullptr, output(r));
+        max_[r] = total.max;
+        sum_[r] = total.sum;
         if (wants_mass()) {
             float * mass = job_.page_mass + (size_t) head_ * job_.n_pages;
             if (r == 0) {
@@ -158,6 +167,43 @@ private:
             const ptrdiff_t at = (ptrdiff_t) r * job_.n_pages;
             kernels_.add_mass(page_sum() + at, page_max() + at, pages_.n, total, mass);
         }
+    }
+
+    // After all rows: what they have not read can add to their sums.
+    void bound_omitted() {
+        if (!job_.omitted_bound || job_.shape.n_tokens != 1) {
+            return;
+        }
+        const head_shape & shape = job_.shape.head;
+        const float cap = job_.soft_cap * log2_e;
+        std::copy(q_, q_ + (size_t) n_rows_ * shape.dim, out_);
+        kernels_.rotate(shape.dim, out_, n_rows_);
+        std::array<double, most_rows> omitted{};
+        for (int32_t p = 0, next = 0; p < job_.n_pages; p++) {
+            if (!pages_.index || (next < pages_.n && pages_.index[next] == p)) {
+                next++;
+                continue;
+            }
+            const page_view & page = job_.pages[p];
+            if (page.format == page_format::none) {
+                continue;
+            }
+            const uint8_t * block = page.block ? page.block + head_ * job_.strides[(size_t) page.format] : staging_;
+            if (!page.block) {
+                job_.source->fetch(head_, &p, 1, staging_);
+            }
+            const double n = job_.visible[p] ? (double) std::bitset<64>(job_.visible[p][first_token_]).count() : shape.page_tokens;
+            const float * q = page.format == page_format::f16 ? q_ : out_;
+            for (int32_t r = 0; r < n_rows_; r++) {
+                const float most = most_score(shape, page.format, block, q + (size_t) r * shape.dim);
+                omitted[(size_t) r] += n * std::exp2((double) (cap > 0 ? cap * std::tanh(most / cap) : most) - max_[r]);
+            }
+        }
+        double bound = 0;
+        for (int32_t r = 0; r < n_rows_; r++) {
+            bound += std::isinf(omitted[(size_t) r]) ? 1 : omitted[(size_t) r] / (omitted[(size_t) r] + sum_[r]);
+        }
+        job_.omitted_bound[head_] = (float) (bound / n_rows_);
     }
 
     bool wants_mass() const { return job_.page_mass && has_page_mass(job_.shape); }

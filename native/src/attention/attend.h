@@ -92,6 +92,10 @@ struct attend_job {
 
     page_source * source;                   // null if every page is in memory
     uint8_t * staging;                      // [threads][staging_bytes], 64-byte aligned; unused without source
+
+    // Null, or [KV heads], overwritten if there is one token: what share of softmax the pages that were not chosen could hold at
+    // most, had they been read; the mean over the query heads of the group.
+    float * omitted_bound;
 };
 
 // Shared by the threads that work on one job. reset() before they begin.

@@ -208,6 +208,28 @@ void page_store::release(int32_t page) {
     state.depth = 0;
 }
 
+void page_store::shallow(int32_t page, int32_t depth) {
+    page_state & state = states_[page];
+    if (state.spilled || (is_shared(page) && !own(page))) {
+        return evict(page);
+    }
+    for (; state.depth > depth; state.depth--) {
+        page_view & v = view(state.depth - 1, page);
+        slab_total_ -= slab_bytes(v.format);
+        pool_->give_layer(v.format, state.held[(int) v.format].slot, state.depth - 1);
+        v = { nullptr, page_format::none };
+    }
+    for (int f = 1; f < page_formats; f++) {
+        bool used = false;
+        for (int32_t l = 0; l < depth; l++) {
+            used = used || layer(l)[page].format == (page_format) f;
+        }
+        if (!used) {
+            drop(page, (page_format) f);
+        }
+    }
+}
+
 bool page_store::restore(int32_t page, page_format f, int32_t depth) {
     release(page);
     if (!give_way(page_bytes(f, depth), { page }) || !hold(page, f)) {

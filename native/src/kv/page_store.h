@@ -118,6 +118,8 @@ public:
 
     // Gives up a page's contents.
     void release(int32_t page);
+    // Gives up its contents from a layer on. A page in the spill file is evicted.
+    void shallow(int32_t page, int32_t depth);
 
     // Takes over the pages of another store of the same shape and settings, which this store has none of: those in memory
     // are shared, those in its spill file copied. False: memory or disk do not suffice.
@@ -154,6 +156,7 @@ public:
     bool is_prunable(int32_t page) const { return infos_[page].n_used == shape_.page_tokens && is_aged(page); }
     int32_t n_used(int32_t page) const { return infos_[page].n_used; }
     int32_t first_pos(int32_t page) const { return infos_[page].first_pos; }
+    int32_t newest_pos() const { return newest_pos_; }            // -1: there are no tokens
     int32_t last_pos(int32_t page) const { return infos_[page].last_pos; }
 
     // Takes in the shares of attention that pages got in a step, [n_pages]; in sum 1.

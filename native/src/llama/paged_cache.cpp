@@ -92,7 +92,8 @@ paged_cache::paged_cache(const kv_cache_request & r, const kv_settings & setting
                      r.n_swa, r.swa_type, nullptr, [](int32_t) { return false; }, nullptr, nullptr),
       store_(settings, (int32_t) r.hparams.n_embd_head_k(first_paged_layer(r)), (int32_t) r.hparams.n_head_kv(first_paged_layer(r)),
              n_paged_layers(r), n_pages(r, settings), cell_bytes * r.kv_size + pruner_bytes(r, settings)),
-      pruner_(prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), choice_(store_.n_pages()), kernels_(kernels()) {
+      pruner_(prune, store_.n_layers(), store_.n_heads_kv(), store_.n_pages()), choice_(store_.n_pages()),
+      shadow_((int32_t) r.hparams.n_embd, settings.page_tokens), kernels_(kernels()) {
     const float cap = r.hparams.attn_soft_cap ? r.hparams.f_attn_logit_softcapping : 0.0f;
     int32_t index = 0;
     for (uint32_t il = 0; il < r.hparams.n_layer_all; il++) {
@@ -123,6 +124,9 @@ void paged_cache::describe_page(int32_t page) {
         pruner_.forget(page, n);             // what it learned was about other tokens
     }
     store_.describe(page, n, first, last);
+    if (!is_full(page)) {
+        shadow_.forget(page);
+    }
 }
 
 void paged_cache::describe_all() {
@@ -133,9 +137,11 @@ void paged_cache::describe_all() {
 
 void paged_cache::clear(bool data) {
     page_mass_.clear();
+    bounds_.clear();
     llama_kv_cache::clear(data);
     pruner_.forget_all();
     turn_ = {};
+    pruned_end_ = 0;
     describe_all();
     store_.set_pinned_shift(0);
 }
@@ -146,6 +152,7 @@ bool paged_cache::seq_rm(llama_seq_id seq_id, llama_pos p0, llama_pos p1) {
         pruner_.expect_change();
     }
     const bool done = llama_kv_cache::seq_rm(seq_id, p0, p1);
+    pruned_end_ = p1 < 0 ? std::min(pruned_end_, std::max(p0, 0)) : pruned_end_;
     describe_all();
     if (v_cells[0].get_used() == 0) {
         store_.set_pinned_shift(0);
@@ -210,6 +217,10 @@ bool paged_cache::free_cells(uint32_t n) {
 
 bool paged_cache::set_budget(uint64_t bytes) {
     absorb_masses();
+    while (stage_ == prompt_stage::none && !shadow_.empty() && bytes > 0 && store_.counters().bytes_total > bytes) {
+        shadow_.forget(shadow_.least());
+        store_.lend(shadow_.bytes(), 0);
+    }
     const bool done = store_.set_budget(bytes);
     forget_evicted();
     return done;
@@ -260,6 +271,9 @@ paged_cache::slot_info_vec_t paged_cache::prepare(const std::vector<llama_ubatch
         n_tokens += u.n_tokens;
     }
     absorb_masses();
+    if (stage_ == prompt_stage::none) {
+        give_up_shadow((int32_t) n_tokens);
+    }
     if (store_.settings().evict && !again && !free_cells(n_tokens)) {
         return {};
     }
@@ -411,6 +425,7 @@ void paged_cache::plan_masses(int32_t n_tokens) {
     }
     page_mass_.assign(observed ? (size_t) store_.n_layers() * mass_floats() : 0, 0.0f);
     mass_scratch_.resize(observed ? scratch : 0);
+    bounds_.assign(pruner_.wants_bounds() ? (size_t) store_.n_layers() * store_.n_heads_kv() : 0, 0.0f);
 }
 
 // visit(mass, list) for each KV head of the first n_layers layers.
@@ -429,6 +444,10 @@ void paged_cache::each_mass(int32_t n_layers, Visit && visit) const {
 
 // What the last step's attention fell on goes to the store, as shares of all attention.
 void paged_cache::absorb_masses() {
+    if (!bounds_.empty()) {
+        pruner_.absorb_bounds(bounds_);
+        bounds_.clear();
+    }
     if (page_mass_.empty()) {
         return;
     }
@@ -474,9 +493,11 @@ std::string paged_cache::refuses_partial_prompts() const {
 }
 
 bool paged_cache::begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes) {
-    if (!store_.lend(hidden_bytes, n_tokens)) {
+    if (!store_.lend(hidden_bytes + shadow_.bytes(), n_tokens)) {
+        store_.lend(shadow_.bytes(), 0);
         return false;
     }
+    prompt_bytes_ = hidden_bytes;
     prompt_layer_ = layer;
     choice_.forget();
     stage_ = prompt_stage::read;
@@ -502,19 +523,118 @@ std::vector<llama_pos> paged_cache::keep_of_prompt(llama_pos begin, int64_t n_ke
             pages.push_back({ p, store_.n_used(p), store_.last_pos(p), stays });
         }
     }
-    const std::vector<int32_t> out = choice_.leave_out(pages, n_keep, pruner_.settings().policy);
-    pruner_.leave_out(out, prompt_layer_);
+    left_out_ = choice_.leave_out(pages, n_keep, pruner_.settings().policy);
+    pruner_.leave_out(left_out_, prompt_layer_);
+    go_on_from(prompt_layer_);
+    pruned_end_ = left_out_.empty() ? pruned_end_ : store_.newest_pos() + 1;
+    return positions_where(begin, [&](int32_t page) { return !std::binary_search(left_out_.begin(), left_out_.end(), page); });
+}
+
+// Of tokens from `begin` on, and of those before in recalled pages, as far as keeps(page) says; ascending.
+template <typename Keeps>
+std::vector<llama_pos> paged_cache::positions_where(llama_pos begin, Keeps && keeps) const {
     const auto & cells = v_cells[0];
     std::vector<llama_pos> kept;
     for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
-        if (!cells.is_empty(i) && cells.pos_get(i) >= begin && !std::binary_search(out.begin(), out.end(), (int32_t) i / store_.shape().page_tokens)) {
+        const int32_t page = (int32_t) i / store_.shape().page_tokens;
+        if (!cells.is_empty(i) && keeps(page) && (cells.pos_get(i) >= begin || std::count(recalling_.begin(), recalling_.end(), page) > 0)) {
             kept.push_back(cells.pos_get(i));
         }
     }
     std::sort(kept.begin(), kept.end());
-    stage_ = prompt_stage::again;
-    store_.set_writable_layers(prompt_layer_, store_.n_layers());
     return kept;
+}
+
+void paged_cache::go_on_from(int32_t layer) {
+    stage_ = prompt_stage::again;
+    store_.set_writable_layers(layer, store_.n_layers());
+}
+
+// ---- what a question brings back ----------------------------------------------------------------------------------
+
+void paged_cache::keep_hidden(const float * hidden, llama_pos begin, int32_t n_kept) {
+    const auto & settings = pruner_.settings();
+    const auto P = (size_t) store_.shape().page_tokens;
+    const auto most = settings.max_shadow < 0 ? INT64_MAX : (int64_t) settings.max_shadow;
+    std::vector<int32_t> pages = left_out_;
+    std::stable_sort(pages.begin(), pages.end(), [&](int32_t a, int32_t b) { return choice_.score(a) > choice_.score(b); });
+    std::vector<const float *> rows(P);
+    for (const int32_t page : pages) {
+        if (shadow_.n_tokens() + (int64_t) P > most || !store_.lend(prompt_bytes_ + shadow_.bytes() + shadow_.page_bytes(), n_kept)) {
+            break;
+        }
+        for (size_t i = 0; i < P; i++) {
+            rows[i] = hidden + (size_t) (v_cells[0].pos_get((uint32_t) (page * P + i)) - begin) * shadow_.width();
+        }
+        shadow_.put(page, choice_.score(page), rows);
+    }
+    store_.lend(prompt_bytes_ + shadow_.bytes(), 0);
+}
+
+// Hidden states are the first to go when the budget has no room for what comes.
+void paged_cache::give_up_shadow(int32_t n_tokens) {
+    while (!shadow_.empty() && !store_.lend(shadow_.bytes(), n_tokens)) {
+        shadow_.forget(shadow_.least());
+    }
+}
+
+void paged_cache::limit_shadow() {
+    const int32_t most = pruner_.settings().max_shadow;
+    while (!shadow_.empty() && most >= 0 && shadow_.n_tokens() > most) {
+        shadow_.forget(shadow_.least());
+    }
+    give_up_shadow(0);
+}
+
+void paged_cache::set_pruning(const prune_settings & settings) {
+    pruner_.set_settings(settings);
+    limit_shadow();
+}
+
+int32_t paged_cache::recall_layer() const {
+    return shadow_.empty() || pruner_.settings().policy != prune_policy::attention ? -1 : store_.depth(shadow_.least());
+}
+
+std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most) {
+    std::vector<prompt_choice::page> pages;
+    for (int32_t p = 0; p < store_.n_pages(); p++) {
+        if (store_.n_used(p) > 0) {
+            pages.push_back({ p, store_.n_used(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
+        }
+    }
+    const std::vector<int32_t> out = choice_.leave_out(pages, n_keep, prune_policy::attention);
+    for (const auto & p : pages) {
+        if (shadow_.has(p.index) && store_.depth(p.index) == prompt_layer_ && !std::binary_search(out.begin(), out.end(), p.index)) {
+            recalling_.push_back(p.index);
+        }
+    }
+    std::stable_sort(recalling_.begin(), recalling_.end(), [&](int32_t a, int32_t b) { return choice_.score(a) > choice_.score(b); });
+    recalling_.resize(std::min(recalling_.size(), (size_t) (n_most / store_.shape().page_tokens)));
+    pruner_.bring_back(recalling_, prompt_layer_);
+    go_on_from(prompt_layer_);
+    return positions_where(begin, [](int32_t) { return true; });
+}
+
+void paged_cache::recalled_hidden(llama_pos position, float * to) const {
+    for (const int32_t page : recalling_) {
+        if (store_.first_pos(page) <= position && position <= store_.last_pos(page)) {
+            const auto P = (uint32_t) store_.shape().page_tokens;
+            for (uint32_t i = 0; i < P; i++) {
+                if (v_cells[0].pos_get(page * P + i) == position) {
+                    shadow_.get(page, (int32_t) i, to);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+int64_t paged_cache::finish_recall() {
+    const auto n = (int64_t) recalling_.size() * store_.shape().page_tokens;
+    for (const int32_t page : std::exchange(recalling_, {})) {
+        shadow_.forget(page);
+    }
+    return n;
 }
 
 std::vector<llama_pos> paged_cache::present_of(const std::vector<llama_pos> & positions) const {
@@ -525,9 +645,20 @@ std::vector<llama_pos> paged_cache::present_of(const std::vector<llama_pos> & po
 }
 
 void paged_cache::end_prompt() {
+    for (const int32_t page : std::exchange(recalling_, {})) {
+        if (store_.depth(page) > prompt_layer_) {
+            store_.shallow(page, prompt_layer_);
+        }
+        if (store_.depth(page) == prompt_layer_) {
+            pruner_.leave_out({ page }, prompt_layer_);
+        }
+    }
+    forget_evicted();
     stage_ = prompt_stage::none;
+    left_out_.clear();
     store_.set_writable_layers(0, store_.n_layers());
-    store_.lend(0, 0);
+    prompt_bytes_ = 0;
+    store_.lend(shadow_.bytes(), 0);
 }
 
 bool paged_cache::leaves_any_out() const {
@@ -540,6 +671,9 @@ bool paged_cache::leaves_any_out() const {
 }
 
 llama_pos paged_cache::whole_before(llama_pos position) const {
+    if (position >= pruned_end_) {
+        return position;
+    }
     for (int32_t p = 0; p < store_.n_pages();) {
         const bool is_near = is_left_out(p) && store_.first_pos(p) < position && store_.last_pos(p) >= position - nearby;
         position = is_near ? store_.first_pos(p) : position;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "llmm-hooks.h"
+#include "prompt_shadow.h"
 
 #include "kv/page_store.h"
 #include "pruning/prompt_choice.h"
@@ -53,6 +54,7 @@ public:
     page_store & store() { return store_; }
     const page_store & store() const { return store_; }
     pruner & pruning() { return pruner_; }
+    void set_pruning(const prune_settings & settings);
     const pruner & pruning() const { return pruner_; }
     int32_t n_cached_tokens() const { return (int32_t) v_cells[0].get_used(); }
 
@@ -88,10 +90,24 @@ public:
     // Chooses n_keep or fewer more of the tokens from position `begin` on, beside those that always stay, and leaves the pages
     // of the others out of the layers from `layer` on for good. Positions of what stays, ascending: it comes next.
     std::vector<llama_pos> keep_of_prompt(llama_pos begin, int64_t n_keep);
+    // Keeps the hidden states of what is left out, [tokens of the prompt][width] from position `begin` on, so that it can be
+    // recalled: as far as the limit of the shadow set and the budget allow, which n_kept tokens need too.
+    void keep_hidden(const float * hidden, llama_pos begin, int32_t n_kept);
+    // The first layer of those that a question may recall something for; -1: there is nothing to recall.
+    int32_t recall_layer() const;
+    // Of a question from position `begin` on: what would belong to the n_keep tokens that stay, were they chosen by the
+    // question, comes back, n_most tokens at most. Positions as keep_of_prompt gives them, those of what comes back first.
+    std::vector<llama_pos> recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most);
+    // The hidden state of one of them.
+    void recalled_hidden(llama_pos position, float * to) const;
+    // They have been evaluated: tokens that came back. Else end_prompt() leaves them out again.
+    int64_t finish_recall();
+    int64_t n_shadow_tokens() const { return shadow_.n_tokens(); }
     // Those of them that are still in the cache.
     std::vector<llama_pos> present_of(const std::vector<llama_pos> & positions) const;
     void end_prompt();
-    // The greatest position up to `position` before which no page is left out nearby: a text can be cut there and go on.
+    // The greatest position up to `position` where a text can be cut and go on: after the prompt of which pages were left out,
+    // or where none is missing nearby.
     llama_pos whole_before(llama_pos position) const;
 
     slot_info_vec_t prepare(const std::vector<llama_ubatch> & ubatches) override;
@@ -136,6 +152,12 @@ private:
     void each_mass(int32_t n_layers, Visit && visit) const;
     bool is_left_out(int32_t page) const { return store_.depth(page) > 0 && store_.depth(page) < store_.n_layers(); }
     bool leaves_any_out() const;
+    bool is_full(int32_t page) const { return store_.n_used(page) == store_.shape().page_tokens; }
+    void go_on_from(int32_t layer);
+    template <typename Keeps>
+    std::vector<llama_pos> positions_where(llama_pos begin, Keeps && keeps) const;
+    void give_up_shadow(int32_t n_tokens);
+    void limit_shadow();
     std::unordered_map<llama_pos, uint32_t> cells_by_position() const;
     slot_info_vec_t cells_of(const std::vector<llama_ubatch> & ubatches) const;
     bool keep_pinned_near(int32_t n_more);
@@ -163,6 +185,11 @@ private:
     prompt_stage stage_ = prompt_stage::none;
     int32_t prompt_layer_ = 0;               // first layer that sees only a part
     prompt_choice choice_;
+    uint64_t prompt_bytes_ = 0;              // of hidden states, while a prompt is read
+    std::vector<int32_t> left_out_;          // pages of this prompt, while it is read
+    int32_t pruned_end_ = 0;                 // where the last prompt ends of which pages were left out
+    prompt_shadow shadow_;
+    std::vector<int32_t> recalling_;         // pages that a question recalls, while it is read
     const kernel_table & kernels_;
     std::optional<llama_cparams> cparams_;         // of the context, once it has built a graph
 
@@ -180,6 +207,7 @@ private:
     // whose attention a gate left out: 0.
     std::vector<float> page_mass_;
     std::vector<float> mass_scratch_;
+    std::vector<float> bounds_;              // of the step: [layers][KV heads]; empty where nobody asks
 };
 
 // Whether a node of the graph stores keys and values in pages.

@@ -136,6 +136,9 @@ void paged_cache::attend_layer(const layer_nodes & layer, const ggml_tensor * q,
         job.page_mass = page_mass_.data() + (size_t) layer.index * mass_floats();
         job.mass_scratch = mass_scratch_.data();
     }
+    if (!bounds_.empty()) {
+        job.omitted_bound = bounds_.data() + (size_t) layer.index * store_.n_heads_kv();
+    }
     if (plan_spilled_) {
         job.source = &source;
         job.staging = store_.staging();

@@ -23,12 +23,13 @@ struct state_header {
     uint32_t prune_bytes;                    // per page: what pruning knows of it; 0: nothing
     pruner::phase prune_phase;
     last_turn turn;
+    int32_t pruned_end;
 };
 
 namespace {
 
 constexpr char state_magic[4] = { 'L', 'M', 'P', 'G' };
-constexpr uint32_t state_version = 4;
+constexpr uint32_t state_version = 5;
 
 struct state_cell {
     uint32_t index;
@@ -70,6 +71,16 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
             pruner_.save_page(page, known.data());
             io.write(known.data(), known.size());
         }
+        if (store_.depth(page) < store_.n_layers()) {
+            const int32_t has = shadow_.has(page);
+            io.write(&has, sizeof(has));
+            if (has) {
+                const prompt_shadow::rows & r = shadow_.of(page);
+                io.write(&r.score, sizeof(r.score));
+                io.write(r.scale.data(), r.scale.size() * sizeof(float));
+                io.write(r.halves.data(), r.halves.size() * sizeof(uint16_t));
+            }
+        }
     }
 }
 
@@ -86,9 +97,10 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
     want.prune_bytes = h.prune_bytes;
     want.prune_phase = h.prune_phase;
     want.turn = h.turn;
+    want.pruned_end = h.pruned_end;
     check(std::memcmp(&h, &want, sizeof(h)) == 0 && h.pinned_shift >= 0 && seq_id <= 0 && n_seq_max == 1);
     check(h.prune_bytes == 0 || h.prune_bytes == pruner_.page_bytes());
-    check(h.turn.begin >= 0 && h.turn.end >= h.turn.begin);
+    check(h.turn.begin >= 0 && h.turn.end >= h.turn.begin && h.pruned_end >= 0);
     auto & cells = v_cells[0];
     check(h.n_cells <= cells.size() && h.n_pages <= (uint32_t) store_.n_pages());
     std::vector<state_cell> list(h.n_cells);
@@ -129,10 +141,21 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
             }
             if (head[2] < store_.n_layers()) {
                 pruner_.leave_out({ head[0] }, head[2]);
+                int32_t has;
+                io.read(&has, sizeof(has));
+                if (has) {
+                    prompt_shadow::rows r = shadow_.empty_rows();
+                    io.read(&r.score, sizeof(r.score));
+                    io.read(r.scale.data(), r.scale.size() * sizeof(float));
+                    io.read(r.halves.data(), r.halves.size() * sizeof(uint16_t));
+                    shadow_.restore(head[0], std::move(r));
+                }
             }
         }
+        limit_shadow();
         pruner_.restore_phase(h.prune_phase);
         turn_ = h.turn;
+        pruned_end_ = h.pruned_end;
         forget_evicted();
     } catch (...) {
         clear(false);
@@ -150,6 +173,9 @@ bool paged_cache::share_from(const paged_cache & other) {
     }
     pruner_.copy_from(other.pruner_);
     turn_ = other.turn_;
+    pruned_end_ = other.pruned_end_;
+    shadow_ = other.shadow_;
+    limit_shadow();
     return true;
 }
 
@@ -167,6 +193,7 @@ state_header paged_cache::make_state_header(size_t n_cells, size_t n_pages) cons
     h.prune_bytes = pruner_.settings().prunes() ? (uint32_t) pruner_.page_bytes() : 0;
     h.prune_phase = pruner_.current_phase();
     h.turn = turn_;
+    h.pruned_end = pruned_end_;
     return h;
 }
 

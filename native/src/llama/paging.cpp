@@ -59,7 +59,7 @@ bool paging::is_pruning() const {
 }
 
 void paging::set_pruning(const prune_settings & settings) {
-    hooks_->cache()->pruning().set_settings(settings);
+    hooks_->cache()->set_pruning(settings);
 }
 
 void paging::observe_entropy(float entropy) {
@@ -96,6 +96,30 @@ int32_t paging::watch_tokens() const {
 
 std::vector<int32_t> paging::keep_of_prompt(int32_t begin, int64_t n_keep) {
     return hooks_->cache()->keep_of_prompt(begin, n_keep);
+}
+
+void paging::keep_hidden(const float * hidden, int32_t begin, int32_t n_kept) {
+    hooks_->cache()->keep_hidden(hidden, begin, n_kept);
+}
+
+int32_t paging::recall_layer() const {
+    return hooks_->cache()->recall_layer();
+}
+
+std::vector<int32_t> paging::recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most) {
+    return hooks_->cache()->recall_for_prompt(begin, n_keep, n_most);
+}
+
+void paging::recalled_hidden(int32_t position, float * to) const {
+    hooks_->cache()->recalled_hidden(position, to);
+}
+
+int64_t paging::finish_recall() {
+    return hooks_->cache()->finish_recall();
+}
+
+int64_t paging::n_shadow_tokens() const {
+    return hooks_->cache()->n_shadow_tokens();
 }
 
 std::vector<int32_t> paging::present_of(const std::vector<int32_t> & positions) const {

@@ -57,6 +57,12 @@ public:
     void watch_prompt();
     int32_t watch_tokens() const;
     std::vector<int32_t> keep_of_prompt(int32_t begin, int64_t n_keep);
+    void keep_hidden(const float * hidden, int32_t begin, int32_t n_kept);
+    int32_t recall_layer() const;
+    std::vector<int32_t> recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most);
+    void recalled_hidden(int32_t position, float * to) const;
+    int64_t finish_recall();
+    int64_t n_shadow_tokens() const;
     std::vector<int32_t> present_of(const std::vector<int32_t> & positions) const;
     void end_prompt();
     int32_t whole_before(int32_t position) const;

@@ -39,8 +39,8 @@ std::vector<int32_t> prompt_choice::leave_out(std::vector<page> pages, int64_t n
             others.push_back(p);
         }
     }
-    const auto score = [&](const page & p) { return policy == prune_policy::random ? hash_unit(0, (uint32_t) p.index) : scores_[(size_t) p.index]; };
-    std::stable_sort(others.begin(), others.end(), [&](const page & a, const page & b) { return score(a) > score(b); });
+    const auto value = [&](const page & p) { return policy == prune_policy::random ? hash_unit(0, (uint32_t) p.index) : score(p.index); };
+    std::stable_sort(others.begin(), others.end(), [&](const page & a, const page & b) { return value(a) > value(b); });
     std::vector<int32_t> out;
     for (const page & p : others) {
         if (kept + p.n_tokens <= n_keep) {

@@ -30,6 +30,7 @@ public:
     };
     // Of a prompt's pages, in any order, those that do not belong to the n_keep tokens that stay: half of these are the newest.
     std::vector<int32_t> leave_out(std::vector<page> pages, int64_t n_keep, prune_policy policy) const;
+    float score(int32_t page) const { return scores_[(size_t) page]; }
 
 private:
     std::vector<float> scores_;                // [pages]

@@ -31,6 +31,7 @@ struct prune_settings {
     int32_t min_tokens = 1024;             // in shorter contexts, and of shorter prompts, nothing is pruned
     prune_policy policy = prune_policy::attention;
     bool record = false;                   // keep a list of what was pruned and recalled
+    bool bound = false;                    // bound what each step leaves out
 
     bool has_target() const { return keep_ratio < 1.0f || max_active > 0; }
     bool prunes_prompts() const { return prefill_keep < 1.0f; }

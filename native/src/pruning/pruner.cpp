@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 namespace llmm {
 
@@ -200,6 +201,13 @@ bool pruner::absorb(const float * mass) {
     }
     listed_ = step::stale;
     return kind_ == step::test;
+}
+
+void pruner::absorb_bounds(const std::vector<float> & bounds) {
+    const double bound = std::accumulate(bounds.begin(), bounds.end(), 0.0) / n_units_;
+    bound_sum_ += bound;
+    bounded_steps_++;
+    totals_.bound_most = std::max(totals_.bound_most, bound);
 }
 
 float pruner::importance(int32_t unit, const page_facts & p) const {
@@ -442,6 +450,19 @@ void pruner::leave_out(const std::vector<int32_t> & pages, int32_t first_layer) 
     listed_ = step::stale;
 }
 
+void pruner::bring_back(const std::vector<int32_t> & pages, int32_t first_layer) {
+    for (const int32_t page : pages) {
+        for (int32_t u = first_layer * n_heads_; u < n_units_; u++) {
+            const bool counted = flags_[at(u, page)] & dropped;
+            flags_[at(u, page)] = 0;
+            entries_[at(u, page)] = {};
+            n_dropped_[(size_t) page] -= counted;
+            any_dropped_ -= counted;
+        }
+    }
+    listed_ = step::stale;
+}
+
 std::vector<int32_t> pruner::all_dropped() const {
     std::vector<int32_t> pages;
     for (int32_t p = 0; p < n_pages_ && any_dropped_ >= n_units_; p++) {
@@ -463,6 +484,7 @@ prune_counters pruner::counters() const {
         }
     }
     c.read = c.steps > 0 ? read_tokens_ / (double) c.steps : 0;
+    c.bound_mean = bounded_steps_ > 0 ? bound_sum_ / (double) bounded_steps_ : 0;
     c.omitted_mean = c.tests > 0 ? omitted_sum_ / (double) c.tests : 0;
     return c;
 }

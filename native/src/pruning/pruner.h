@@ -35,6 +35,9 @@ struct prune_counters {
     // Share of attention that a step would have left out, measured at each test; the mean so far and the most of a test.
     double omitted_mean = 0;
     double omitted_most = 0;
+    // Of steps that left something out: what that can have been at most, if bounds are wanted.
+    double bound_mean = 0;
+    double bound_most = 0;
     int64_t steps = 0;                     // that decoded with pruning in force
     int64_t tests = 0;
     int64_t looks = 0;
@@ -93,6 +96,9 @@ public:
     // Of the step: indices into pages. Null: every head of the layer reads all.
     const page_list * chosen(int32_t layer) const { return reads_all_ ? nullptr : lists_.data() + (size_t) layer * n_heads_; }
     bool wants_mass() const { return wants_mass_; }
+    // A bound of what each head leaves out is wanted of the step, [layers][KV heads].
+    bool wants_bounds() const { return settings_.bound && !reads_all_ && kind_ != step::none; }
+    void absorb_bounds(const std::vector<float> & bounds);
     bool is_acting() const { return kind_ != step::none; }     // in the step: long enough a context, one token
 
     // The page_mass of all layers after the step, [layers][KV heads][pages], in the order of the lists. True after a test.
@@ -105,6 +111,8 @@ public:
     void forget_all();
     // The layers from first_layer on have nothing of these pages: dropped, and not read even where they are protected.
     void leave_out(const std::vector<int32_t> & pages, int32_t first_layer);
+    // They have them after all, and nothing is known of them there.
+    void bring_back(const std::vector<int32_t> & pages, int32_t first_layer);
     // Pages that every head has dropped; the caller empties them.
     std::vector<int32_t> all_dropped() const;
 
@@ -186,7 +194,8 @@ private:
 
     std::vector<prune_event> events_;
     prune_counters totals_;
-    double read_tokens_ = 0, omitted_sum_ = 0;
+    double read_tokens_ = 0, omitted_sum_ = 0, bound_sum_ = 0;
+    int64_t bounded_steps_ = 0;
 };
 
 }  // namespace llmm

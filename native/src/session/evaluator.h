@@ -48,6 +48,7 @@ struct evaluator_params {
 struct prompt_counters {
     int64_t tokens = 0;                   // of such prompts
     int64_t left_out = 0;                 // of those: that later layers did not see
+    int64_t recalled = 0;                 // of those: that a question brought back
     int64_t choice_us = 0;                // spent on choosing them, the steps that are watched included
 };
 
@@ -75,12 +76,13 @@ public:
     void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
 
     // ---- prompts of which later layers see only a part (prune_settings::prefill_keep): prompt.cpp
-    // Whether a prompt of n tokens at `position` is read like that.
-    bool prunes_prompt(int32_t position, int32_t n) const;
+    // Whether a prompt of n tokens at `position` is read like that, or is a question that may bring back what was left out.
+    bool is_read_in_stages(int32_t position, int32_t n) const;
     // Evaluates its first tokens, several thousand at most, and returns how many; logits of the last one if all are
     // done. before_step: of each step, with the share that is done. Throws as run() and what before_step throws.
-    int32_t run_pruned(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step);
+    int32_t run_in_stages(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step);
     const prompt_counters & prompts() const { return prompt_counts_; }
+    int64_t n_shadow_tokens() const { return paging_ ? paging_->n_shadow_tokens() : 0; }     // that can be brought back
 
     // ---- drafts: tokens that may turn out not to be the text
     // How many of n tokens after that at `position` may be evaluated with it and taken back as if they had never been.
@@ -131,6 +133,9 @@ private:
     void check_pruning(const prune_settings & settings) const;
     void begin_layers(layer_range range);
     int32_t first_pruned_layer() const;
+    bool prunes_prompt(int32_t position, int32_t n) const;
+    bool may_recall(int32_t position, int32_t n) const;
+    bool keeps_positions(int32_t end) const;
     void open_gates(int32_t n_tokens);
     void size_graphs_anew();
     void apply_threads();

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int32_t longest_piece = 16384;           // tokens; a longer prompt is chosen from piece by piece
 constexpr int32_t watched_tokens = 32;             // at the end of a piece (SnapKV, arXiv 2404.14469)
+constexpr double most_recalled = 1.0 / 16;         // of all tokens, by a question
 
 // Whatever happens, the next step is an ordinary one.
 class prompt_scope {
@@ -57,15 +58,25 @@ int32_t evaluator::first_pruned_layer() const {
     return params_.prune.prefill_layer > 0 ? params_.prune.prefill_layer : std::max(1, owner_->n_layers() / 3);
 }
 
+// Where eviction may have to renumber what is left, positions must not change on the way.
+bool evaluator::keeps_positions(int32_t end) const {
+    return !params_.pages->evict || end <= std::min(params_.n_ctx, llama_model_n_ctx_train(owner_->get()));
+}
+
 bool evaluator::prunes_prompt(int32_t position, int32_t n) const {
     if (!paging_ || !params_.prune.prunes_prompts() || n < std::max(params_.prune.min_tokens, 2 * watched_tokens)) {
         return false;
     }
-    if (position > 0 && n <= longest_protected_turn) {
-        return false;                                   // a question about what is there
-    }
-    // Where eviction may have to renumber what is left, positions must not change on the way.
-    return !params_.pages->evict || position + n <= std::min(params_.n_ctx, llama_model_n_ctx_train(owner_->get()));
+    return (position == 0 || n > longest_protected_turn) && keeps_positions(position + n);
+}
+
+bool evaluator::may_recall(int32_t position, int32_t n) const {
+    return paging_ && params_.prune.prunes_prompts() && position > 0 && n > 1 && n <= longest_protected_turn && paging_->recall_layer() > 0 &&
+           keeps_positions(position + n);
+}
+
+bool evaluator::is_read_in_stages(int32_t position, int32_t n) const {
+    return prunes_prompt(position, n) || may_recall(position, n);
 }
 
 void evaluator::begin_layers(layer_range range) {
@@ -73,10 +84,11 @@ void evaluator::begin_layers(layer_range range) {
     size_graphs_anew();
 }
 
-int32_t evaluator::run_pruned(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step) {
+int32_t evaluator::run_in_stages(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step) {
+    const bool prunes = prunes_prompt(position, (int32_t) tokens.size());
     const auto n = (int32_t) std::min(tokens.size(), (size_t) longest_piece);
     const auto width = (size_t) llama_model_n_embd(owner_->get());
-    const int32_t layer = first_pruned_layer();
+    const int32_t layer = prunes ? first_pruned_layer() : paging_->recall_layer();
     const double lower = (double) layer / owner_->n_layers();              // share of the work, more or less
     if (!paging_->begin_prompt(layer, n, (size_t) n * width * sizeof(float))) {
         const int32_t count = std::min(n, params_.n_batch);
@@ -102,32 +114,47 @@ int32_t evaluator::run_pruned(span<const int32_t> tokens, int32_t position, outp
     while (at < n) {
         at += read(at, std::min(paging_->watch_tokens(), n - at));
     }
-    const std::vector<int32_t> kept = paging_->keep_of_prompt(position, (int64_t) std::ceil((double) params_.prune.prefill_keep * n));
+    const double keep = params_.prune.prefill_keep, total = position + n;
+    std::vector<int32_t> further;             // positions
+    if (prunes) {
+        further = paging_->keep_of_prompt(position, (int64_t) std::ceil(keep * n));
+        paging_->keep_hidden(hidden.data(), position, (int32_t) further.size());
+    } else {
+        further = paging_->recall_for_prompt(position, (int64_t) std::ceil(keep * total), (int64_t) (most_recalled * total));
+    }
     prompt_counts_.choice_us += ggml_time_us() - started;
 
     begin_layers({ layer, owner_->n_layers() });
     std::vector<float> rows;
     std::vector<int32_t> row_tokens;
-    for (size_t done = 0; done < kept.size();) {
-        before_step(lower + (1 - lower) * (double) done / (double) kept.size());
-        const size_t end = std::min(kept.size(), done + (size_t) params_.n_batch);
-        const std::vector<int32_t> positions = paging_->present_of({ kept.begin() + (ptrdiff_t) done, kept.begin() + (ptrdiff_t) end });
+    for (size_t done = 0; done < further.size();) {
+        before_step(lower + (1 - lower) * (double) done / (double) further.size());
+        const size_t end = std::min(further.size(), done + (size_t) params_.n_batch);
+        const std::vector<int32_t> positions = paging_->present_of({ further.begin() + (ptrdiff_t) done, further.begin() + (ptrdiff_t) end });
         done = end;
-        rows.clear();
-        row_tokens.clear();
+        rows.resize(positions.size() * width);
+        row_tokens.resize(positions.size());
         for (size_t i = 0; i < positions.size(); i++) {
-            const auto row = (size_t) (positions[i] - position);
+            const int32_t row = positions[i] - position;
             batch_.pos[i] = positions[i];
-            row_tokens.push_back(tokens[row]);
-            rows.insert(rows.end(), hidden.begin() + (ptrdiff_t) (row * width), hidden.begin() + (ptrdiff_t) ((row + 1) * width));
+            row_tokens[i] = tokens[(size_t) std::max(row, 0)];             // of recalled tokens any: these layers see hidden states
+            if (row < 0) {
+                paging_->recalled_hidden(positions[i], rows.data() + i * width);
+            } else {
+                std::copy_n(hidden.data() + (size_t) row * width, width, rows.data() + i * width);
+            }
         }
         if (!positions.empty()) {
             layers_->set_hidden(rows.data(), nullptr);
-            step(row_tokens, done == kept.size() && (size_t) n == tokens.size() ? wanted : outputs::none, 0);
+            step(row_tokens, done == further.size() && (size_t) n == tokens.size() ? wanted : outputs::none, 0);
         }
     }
-    prompt_counts_.tokens += n;
-    prompt_counts_.left_out += n - (int64_t) kept.size();
+    if (prunes) {
+        prompt_counts_.tokens += n;
+        prompt_counts_.left_out += n - (int64_t) further.size();
+    } else {
+        prompt_counts_.recalled += paging_->finish_recall();
+    }
     return n;
 }
 

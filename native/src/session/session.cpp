@@ -99,6 +99,7 @@ prune_settings checked_pruning(const llmm_prune_params & p, const char * name) {
     s.min_tokens = number(p.min_tokens, 0, max_ctx, "min_tokens");
     s.policy = (prune_policy) number(p.policy, LLMM_PRUNE_ATTENTION, LLMM_PRUNE_RANDOM, "policy");
     s.record = number(p.record, 0, 1, "record") != 0;
+    s.bound = number(p.bound, 0, 1, "bound") != 0;
     return s;
 }
 
@@ -363,8 +364,8 @@ void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t
         throw_if_cancelled();
         apply_pending_budget();
         const auto pending = span<const int32_t>(history_).from((size_t) n_kv_);
-        if (evaluator_->prunes_prompt(n_kv_, end - n_kv_)) {
-            n_kv_ += evaluator_->run_pruned(pending, n_kv_, outputs::last, [&](double done) {
+        if (evaluator_->is_read_in_stages(n_kv_, end - n_kv_)) {
+            n_kv_ += evaluator_->run_in_stages(pending, n_kv_, outputs::last, [&](double done) {
                 throw_if_cancelled();
                 apply_pending_budget();
                 if (prompt && done > 0) {
@@ -736,12 +737,16 @@ llmm_stats session::stats() {
         s.prune_read_tokens = pruning.read;
         s.prune_omitted_mass = pruning.omitted_mean;
         s.prune_omitted_most = pruning.omitted_most;
+        s.prune_omitted_bound = pruning.bound_mean;
+        s.prune_omitted_bound_most = pruning.bound_most;
         s.prune_steps = pruning.steps;
         s.prune_tests = pruning.tests;
         s.prune_looks = pruning.looks;
         s.prune_us = pruning.time_us;
         s.prune_prefill_tokens = evaluator_->prompts().tokens;
         s.prune_prefill_left_out = evaluator_->prompts().left_out;
+        s.prune_prefill_recalled = evaluator_->prompts().recalled;
+        s.prune_prefill_shadow = evaluator_->n_shadow_tokens();
         s.prune_prefill_us = evaluator_->prompts().choice_us;
         if (evaluator_->params().pages) {
             s.kv_pages_evicted = (n_kv_ - evaluator_->n_cached_tokens() + pages_->page_tokens - 1) / pages_->page_tokens;

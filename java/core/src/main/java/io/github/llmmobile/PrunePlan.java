@@ -25,7 +25,7 @@ final class PrunePlan {
     settings = new PruneSettings((float) config.pruningThreshold(), (float) config.keepRatio(),
         config.maxActiveTokens(), config.maxShadowSize(), (float) config.selectionMass(), config.testInterval(),
         config.minTokens(), number(config.policy()), config.recordEvents(), (float) config.prunePrefillKeep(),
-        config.prunePrefillLayer());
+        config.prunePrefillLayer(), config.boundOmitted());
   }
 
   /** The native number of a policy. */

@@ -50,12 +50,16 @@ public final class SessionStats {
   private final double pruneReadTokens;
   private final double pruneOmittedMass;
   private final double pruneOmittedMost;
+  private final double pruneOmittedBound;
+  private final double pruneOmittedBoundMost;
   private final long pruneSteps;
   private final long pruneTests;
   private final long pruneLooks;
   private final long pruneMicros;
   private final long prunePrefillTokens;
   private final long prunePrefillLeftOut;
+  private final long prunePrefillRecalled;
+  private final long prunePrefillShadow;
   private final long prunePrefillMicros;
   private final long draftProposed;
   private final long draftAccepted;
@@ -106,12 +110,14 @@ public final class SessionStats {
     pruneMicros = values[38];
     prunePrefillTokens = values[39];
     prunePrefillLeftOut = values[40];
-    prunePrefillMicros = values[41];
-    draftProposed = values[42];
-    draftAccepted = values[43];
-    draftSteps = values[44];
-    gateSteps = values[45];
-    gateSkippedParts = values[46];
+    prunePrefillRecalled = values[41];
+    prunePrefillShadow = values[42];
+    prunePrefillMicros = values[43];
+    draftProposed = values[44];
+    draftAccepted = values[45];
+    draftSteps = values[46];
+    gateSteps = values[47];
+    gateSkippedParts = values[48];
     pruneActiveTokens = reals[0];
     pruneShadowTokens = reals[1];
     pruneDroppedTokens = reals[2];
@@ -120,6 +126,8 @@ public final class SessionStats {
     pruneReadTokens = reals[5];
     pruneOmittedMass = reals[6];
     pruneOmittedMost = reals[7];
+    pruneOmittedBound = reals[8];
+    pruneOmittedBoundMost = reals[9];
   }
 
   /**
@@ -143,7 +151,7 @@ public final class SessionStats {
       kvReadMicros - before.kvReadMicros, kvReadBytes - before.kvReadBytes, steps, tests,
       pruneLooks - before.pruneLooks, pruneMicros - before.pruneMicros,
       prunePrefillTokens - before.prunePrefillTokens, prunePrefillLeftOut - before.prunePrefillLeftOut,
-      prunePrefillMicros - before.prunePrefillMicros,
+      prunePrefillRecalled - before.prunePrefillRecalled, prunePrefillShadow, prunePrefillMicros - before.prunePrefillMicros,
       draftProposed - before.draftProposed, draftAccepted - before.draftAccepted, draftSteps - before.draftSteps,
       gateSteps - before.gateSteps, gateSkippedParts - before.gateSkippedParts
     };
@@ -151,7 +159,8 @@ public final class SessionStats {
       pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, prunePrunedTokens - before.prunePrunedTokens,
       pruneRecalledTokens - before.pruneRecalledTokens,
       mean(pruneReadTokens * pruneSteps - before.pruneReadTokens * before.pruneSteps, steps),
-      mean(pruneOmittedMass * pruneTests - before.pruneOmittedMass * before.pruneTests, tests), pruneOmittedMost
+      mean(pruneOmittedMass * pruneTests - before.pruneOmittedMass * before.pruneTests, tests), pruneOmittedMost,
+      pruneOmittedBound, pruneOmittedBoundMost
     };
     return new SessionStats(values, reals);
   }
@@ -550,6 +559,25 @@ public final class SessionStats {
   }
 
   /**
+   * With {@link io.github.llmmobile.config.TokenPruningConfig#boundOmitted()}: the share of attention that a step has left
+   * out can have been this at most, on average over heads and over the steps of the session that left something out.
+   *
+   * @return from 0 to 1; 0 without bounds
+   */
+  public double pruneOmittedBound() {
+    return pruneOmittedBound;
+  }
+
+  /**
+   * The most of {@link #pruneOmittedBound()} that a step has had since the session began.
+   *
+   * @return from 0 to 1
+   */
+  public double pruneOmittedBoundMost() {
+    return pruneOmittedBoundMost;
+  }
+
+  /**
    * Steps of one token with pruning in force.
    *
    * @return a count
@@ -601,6 +629,24 @@ public final class SessionStats {
    */
   public long prunePrefillLeftOut() {
     return prunePrefillLeftOut;
+  }
+
+  /**
+   * How many of {@link #prunePrefillLeftOut()} a later question has brought back.
+   *
+   * @return a count
+   */
+  public long prunePrefillRecalled() {
+    return prunePrefillRecalled;
+  }
+
+  /**
+   * How many tokens that later layers did not see could be brought back now.
+   *
+   * @return a number of tokens
+   */
+  public long prunePrefillShadow() {
+    return prunePrefillShadow;
   }
 
   /**
@@ -696,7 +742,8 @@ public final class SessionStats {
 
   private String pruning() {
     String prompts = prunePrefillTokens == 0 ? "" : String.format(Locale.ROOT,
-        ", pruned prompts: %d of %d tokens left out of later layers", prunePrefillLeftOut, prunePrefillTokens);
+        ", pruned prompts: %d of %d tokens left out of later layers, %d brought back", prunePrefillLeftOut, prunePrefillTokens,
+        prunePrefillRecalled);
     return pruneSteps == 0 ? prompts : prompts + String.format(Locale.ROOT, ", pruning: %.0f tokens active, %.0f shadow, %.0f dropped, %.0f read per step",
         pruneActiveTokens, pruneShadowTokens, pruneDroppedTokens, pruneReadTokens);
   }

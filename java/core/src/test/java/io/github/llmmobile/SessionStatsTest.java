@@ -14,7 +14,7 @@ class SessionStatsTest {
 
   private static SessionStats stats(
       long promptTokens, long generated, long promptUs, long decodeUs, long sampleUs, long peak) {
-    return new SessionStats(counts(promptTokens, generated, promptUs, decodeUs, sampleUs, peak), new double[8]);
+    return new SessionStats(counts(promptTokens, generated, promptUs, decodeUs, sampleUs, peak), new double[10]);
   }
 
   private static long[] counts(
@@ -23,7 +23,7 @@ class SessionStatsTest {
       512, 30, 2, 4, promptTokens, 7, generated, promptUs, decodeUs, sampleUs, 1000, 2 << 20, 3000,
       peak, 8 << 20, 5, 6, 7, 8, 2, 1, 1 << 20, 512 << 10, 256 << 10, 3 << 20,
       10 * generated, 2 * generated, 3 * generated, 4 * generated, 5 * generated, 6 * generated,
-      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+      10 * decodeUs, 2 * decodeUs, 3 * decodeUs, 4 * decodeUs, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     };
   }
 
@@ -35,8 +35,8 @@ class SessionStatsTest {
 
   @Test
   void everyCounterHasItsPlace() {
-    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 47).toArray(),
-        new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5});
+    SessionStats s = new SessionStats(LongStream.rangeClosed(1, 49).toArray(),
+        new double[] {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5, 9.5});
     assertEquals(1, s.contextTokens());
     assertEquals(2, s.tokens());
     assertEquals(3, s.threads());
@@ -78,12 +78,14 @@ class SessionStatsTest {
     assertEquals(39, s.pruneMicros());
     assertEquals(40, s.prunePrefillTokens());
     assertEquals(41, s.prunePrefillLeftOut());
-    assertEquals(42, s.prunePrefillMicros());
-    assertEquals(43, s.draftProposed());
-    assertEquals(44, s.draftAccepted());
-    assertEquals(45, s.draftSteps());
-    assertEquals(46, s.gateSteps());
-    assertEquals(47, s.gateSkippedParts());
+    assertEquals(42, s.prunePrefillRecalled());
+    assertEquals(43, s.prunePrefillShadow());
+    assertEquals(44, s.prunePrefillMicros());
+    assertEquals(45, s.draftProposed());
+    assertEquals(46, s.draftAccepted());
+    assertEquals(47, s.draftSteps());
+    assertEquals(48, s.gateSteps());
+    assertEquals(49, s.gateSkippedParts());
     assertEquals(0.5, s.pruneActiveTokens());
     assertEquals(1.5, s.pruneShadowTokens());
     assertEquals(2.5, s.pruneDroppedTokens());
@@ -92,6 +94,8 @@ class SessionStatsTest {
     assertEquals(5.5, s.pruneReadTokens());
     assertEquals(6.5, s.pruneOmittedMass());
     assertEquals(7.5, s.pruneOmittedMost());
+    assertEquals(8.5, s.pruneOmittedBound());
+    assertEquals(9.5, s.pruneOmittedBoundMost());
   }
 
   @Test
@@ -142,31 +146,33 @@ class SessionStatsTest {
 
   private static SessionStats drafts(long proposed, long accepted, long steps) {
     long[] counts = counts(0, 0, 0, 0, 0, 0);
-    System.arraycopy(new long[] {proposed, accepted, steps}, 0, counts, 42, 3);
-    return new SessionStats(counts, new double[8]);
+    System.arraycopy(new long[] {proposed, accepted, steps}, 0, counts, 44, 3);
+    return new SessionStats(counts, new double[10]);
   }
 
   @Test
   void prunedPromptsAreCountedAndToldOfWhereThereAreAny() {
-    SessionStats delta = prompts(9000, 6000, 70).since(prompts(1000, 500, 30));
+    SessionStats delta = prompts(9000, 6000, 300, 5700, 70).since(prompts(1000, 500, 100, 400, 30));
     assertEquals(8000, delta.prunePrefillTokens());
     assertEquals(5500, delta.prunePrefillLeftOut());
+    assertEquals(200, delta.prunePrefillRecalled());
+    assertEquals(5700, delta.prunePrefillShadow());
     assertEquals(40, delta.prunePrefillMicros());
-    assertTrue(delta.toString().endsWith(", pruned prompts: 5500 of 8000 tokens left out of later layers"),
+    assertTrue(delta.toString().endsWith(", pruned prompts: 5500 of 8000 tokens left out of later layers, 200 brought back"),
         delta::toString);
-    assertFalse(prompts(0, 0, 0).toString().contains("prompts"));
+    assertFalse(prompts(0, 0, 0, 0, 0).toString().contains("prompts"));
   }
 
-  private static SessionStats prompts(long tokens, long leftOut, long micros) {
+  private static SessionStats prompts(long tokens, long leftOut, long recalled, long shadow, long micros) {
     long[] counts = counts(0, 0, 0, 0, 0, 0);
-    System.arraycopy(new long[] {tokens, leftOut, micros}, 0, counts, 39, 3);
-    return new SessionStats(counts, new double[8]);
+    System.arraycopy(new long[] {tokens, leftOut, recalled, shadow, micros}, 0, counts, 39, 5);
+    return new SessionStats(counts, new double[10]);
   }
 
   @Test
   void meansOfPruningAreThoseOfTheStepsInBetween() {
-    SessionStats before = pruning(10, 2, 3, 50, 100, 20, 0, 30, 10, 80, 0.01, 0.02);
-    SessionStats after = pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09);
+    SessionStats before = pruning(10, 2, 3, 50, 100, 20, 0, 30, 10, 80, 0.01, 0.02, 0.3, 0.4);
+    SessionStats after = pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09, 0.5, 0.6);
     SessionStats delta = after.since(before);
     assertEquals(20, delta.pruneSteps());
     assertEquals(4, delta.pruneTests());
@@ -191,7 +197,7 @@ class SessionStatsTest {
         + " context 30 of 512, cache 2.0 MiB", stats(20, 10, 2_000_000, 800_000, 200_000).toString());
     assertTrue(stats(20, 10, 2_000_000, 800_000, 200_000, 4 << 20).toString().endsWith(
         " (pages: 5 f16 1.0 MiB, 6 q4 0.5 MiB, 7 q4/2 0.3 MiB, 8 spilled 3.0 MiB, 2 shared, 1 evicted)"));
-    assertTrue(pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09).toString().endsWith(
+    assertTrue(pruning(30, 6, 8, 90, 150, 40, 5, 70, 15, 120, 0.03, 0.09, 0.5, 0.6).toString().endsWith(
         ", pruning: 150 tokens active, 40 shadow, 5 dropped, 120 read per step"));
   }
 }

@@ -70,6 +70,10 @@ final class ConfigArguments {
       description = "Token pruning: first layer that sees only a part of a long prompt; 0 for the one after the first third.")
   @Nullable Integer prunePrefillLayer;
 
+  @Option(names = "--bound-omitted", arity = "0..1", fallbackValue = "true", paramLabel = "true|false",
+      description = "Token pruning: bound what each step leaves out; run --stats shows it.")
+  @Nullable Boolean boundOmitted;
+
   @Option(names = "--prune-policy", paramLabel = "WHAT",
       description = "Token pruning: what decides which tokens stay: attention; or, for comparisons, recency or random.")
   @Nullable String prunePolicy;
@@ -201,6 +205,7 @@ final class ConfigArguments {
     set(json, flags, PRUNING, "min_tokens", "--prune-min-tokens", pruneMinTokens);
     set(json, flags, PRUNING, "prune_prefill_keep", "--prune-prefill-keep", prunePrefillKeep);
     set(json, flags, PRUNING, "prune_prefill_layer", "--prune-prefill-layer", prunePrefillLayer);
+    set(json, flags, PRUNING, "bound_omitted", "--bound-omitted", boundOmitted);
     set(json, flags, PRUNING, "policy", "--prune-policy", prunePolicy);
     set(json, flags, LAYERS, "compression_rank", "--compression-rank", compressionRank);
     set(json, flags, LAYERS, "factors", "--factors", factors);

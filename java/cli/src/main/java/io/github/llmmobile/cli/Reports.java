@@ -83,8 +83,9 @@ final class Reports {
       table.row("pruning", pruning(stats));
     }
     if (stats.prunePrefillTokens() > 0) {
-      table.row("prompts", String.format(Locale.ROOT, "%d of %d tokens left out of later layers, chosen in %.0f ms",
-          stats.prunePrefillLeftOut(), stats.prunePrefillTokens(), stats.prunePrefillMicros() / 1e3));
+      table.row("prompts", String.format(Locale.ROOT, "%d of %d tokens left out of later layers, chosen in %.0f ms; %d brought"
+          + " back, %d can be", stats.prunePrefillLeftOut(), stats.prunePrefillTokens(), stats.prunePrefillMicros() / 1e3,
+          stats.prunePrefillRecalled(), stats.prunePrefillShadow()));
     }
     if (stats.draftSteps() > 0) {
       table.row("drafts", stats.draftAccepted() + " of " + stats.draftProposed() + " tokens right, in "
@@ -105,9 +106,11 @@ final class Reports {
 
   private static String pruning(SessionStats stats) {
     return String.format(Locale.ROOT, "active %.0f, shadow %.0f, dropped %.0f, recalled %.0f tokens; per step"
-            + " %.0f read, %.2f %% of attention left out, %.1f us spent deciding",
+            + " %.0f read, %.2f %% of attention left out%s, %.1f us spent deciding",
         stats.pruneActiveTokens(), stats.pruneShadowTokens(), stats.pruneDroppedTokens(), stats.pruneRecalledTokens(),
-        stats.pruneReadTokens(), 100 * stats.pruneOmittedMass(), (double) stats.pruneMicros() / stats.pruneSteps());
+        stats.pruneReadTokens(), 100 * stats.pruneOmittedMass(), stats.pruneOmittedBound() == 0 ? ""
+            : String.format(Locale.ROOT, " (%.1f %% at most)", 100 * stats.pruneOmittedBound()),
+        (double) stats.pruneMicros() / stats.pruneSteps());
   }
 
   private static boolean paged(SessionStats stats) {
@@ -147,12 +150,16 @@ final class Reports {
     json.addProperty("prune_read_tokens", stats.pruneReadTokens());
     json.addProperty("prune_omitted_mass", stats.pruneOmittedMass());
     json.addProperty("prune_omitted_most", stats.pruneOmittedMost());
+    json.addProperty("prune_omitted_bound", stats.pruneOmittedBound());
+    json.addProperty("prune_omitted_bound_most", stats.pruneOmittedBoundMost());
     json.addProperty("prune_steps", stats.pruneSteps());
     json.addProperty("prune_tests", stats.pruneTests());
     json.addProperty("prune_looks", stats.pruneLooks());
     json.addProperty("prune_us", stats.pruneMicros());
     json.addProperty("prune_prefill_tokens", stats.prunePrefillTokens());
     json.addProperty("prune_prefill_left_out", stats.prunePrefillLeftOut());
+    json.addProperty("prune_prefill_recalled", stats.prunePrefillRecalled());
+    json.addProperty("prune_prefill_shadow", stats.prunePrefillShadow());
     json.addProperty("prune_prefill_us", stats.prunePrefillMicros());
     return json;
   }

@@ -73,6 +73,7 @@ class ConfigArgumentsTest {
     arguments.prunePolicy = "recency";
     arguments.prunePrefillKeep = 0.3;
     arguments.prunePrefillLayer = 12;
+    arguments.boundOmitted = true;
     arguments.compressionRank = 4;
     arguments.hotPathIndices = List.of(0, -1);
     arguments.factors = "m-r8.gguf";
@@ -101,6 +102,7 @@ class ConfigArgumentsTest {
     assertEquals("recency", pruning.get("policy").getAsString());
     assertEquals(0.3, pruning.get("prune_prefill_keep").getAsDouble());
     assertEquals(12, pruning.get("prune_prefill_layer").getAsInt());
+    assertTrue(pruning.get("bound_omitted").getAsBoolean());
     JsonObject layers = json(config, "layer_compression_config");
     assertEquals(4, layers.get("compression_rank").getAsInt());
     assertEquals("[0,-1]", layers.get("hot_path_indices").toString());

@@ -41,8 +41,10 @@ class ModelTest {
       "kv_bytes_q42", "kv_bytes_spilled", "kv_demotions", "kv_promotions", "kv_spills", "kv_recalls", "kv_evictions",
       "kv_recomputed", "kv_demotion_us", "kv_spill_us", "kv_read_us", "kv_read_bytes", "prune_active_tokens",
       "prune_shadow_tokens", "prune_dropped_tokens", "prune_pruned_tokens", "prune_recalled_tokens",
-      "prune_read_tokens", "prune_omitted_mass", "prune_omitted_most", "prune_steps", "prune_tests", "prune_looks",
-      "prune_us", "prune_prefill_tokens", "prune_prefill_left_out", "prune_prefill_us");
+      "prune_read_tokens", "prune_omitted_mass", "prune_omitted_most", "prune_omitted_bound",
+      "prune_omitted_bound_most", "prune_steps", "prune_tests", "prune_looks",
+      "prune_us", "prune_prefill_tokens", "prune_prefill_left_out",
+      "prune_prefill_recalled", "prune_prefill_shadow", "prune_prefill_us");
 
   private static Set<String> without(Set<String> some, JsonObject json) {
     assertTrue(json.keySet().containsAll(some), json.keySet().toString());

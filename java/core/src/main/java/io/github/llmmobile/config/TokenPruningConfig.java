@@ -30,6 +30,7 @@ public final class TokenPruningConfig {
   private static final String RECORD = "record_events";
   private static final String PREFILL_KEEP = "prune_prefill_keep";
   private static final String PREFILL_LAYER = "prune_prefill_layer";
+  private static final String BOUND = "bound_omitted";
 
   private final double pruningThreshold;
   private final int maxShadowSize;
@@ -42,6 +43,7 @@ public final class TokenPruningConfig {
   private final boolean recordEvents;
   private final double prunePrefillKeep;
   private final int prunePrefillLayer;
+  private final boolean boundOmitted;
 
   private TokenPruningConfig(Builder b) {
     pruningThreshold = b.pruningThreshold;
@@ -55,6 +57,7 @@ public final class TokenPruningConfig {
     recordEvents = b.recordEvents;
     prunePrefillKeep = b.prunePrefillKeep;
     prunePrefillLayer = b.prunePrefillLayer;
+    boundOmitted = b.boundOmitted;
   }
 
   /**
@@ -84,6 +87,7 @@ public final class TokenPruningConfig {
     b.recordEvents = recordEvents;
     b.prunePrefillKeep = prunePrefillKeep;
     b.prunePrefillLayer = prunePrefillLayer;
+    b.boundOmitted = boundOmitted;
     return b;
   }
 
@@ -176,9 +180,10 @@ public final class TokenPruningConfig {
 
   /**
    * The share of a prompt's tokens that the layers from {@link #prunePrefillLayer()} on see, if it has {@link
-   * #minTokens()} tokens or more. Those tokens stay that the end of the prompt attends to, and the newest; the others are
-   * not seen by these layers later either, and take no memory there. In JSON {@code prune_prefill_keep}. Default: 1, all
-   * of them.
+   * #minTokens()} tokens or more. Those tokens stay that the end of the prompt attends to, and the newest; the others take
+   * no memory in these layers, and come back if a later prompt of 512 tokens or less attends to them: {@link
+   * #maxShadowSize()} tokens at most, while the budget has room for their hidden states. In JSON {@code
+   * prune_prefill_keep}. Default: 1, all of them.
    *
    * @return from 0 to 1; 1 prunes no prompt
    */
@@ -195,6 +200,16 @@ public final class TokenPruningConfig {
     return prunePrefillLayer;
   }
 
+  /**
+   * Whether each step bounds the share of attention that it leaves out, see {@link
+   * io.github.llmmobile.SessionStats#pruneOmittedBound()}. In JSON {@code bound_omitted}. Default: false.
+   *
+   * @return true if it does
+   */
+  public boolean boundOmitted() {
+    return boundOmitted;
+  }
+
   static TokenPruningConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
@@ -209,6 +224,7 @@ public final class TokenPruningConfig {
     fields.put(RECORD, (r, p) -> b.recordEvents(r.flag(p)));
     fields.put(PREFILL_KEEP, (r, p) -> b.prunePrefillKeep(r.number(p)));
     fields.put(PREFILL_LAYER, (r, p) -> b.prunePrefillLayer(r.integer(p)));
+    fields.put(BOUND, (r, p) -> b.boundOmitted(r.flag(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -226,6 +242,7 @@ public final class TokenPruningConfig {
     json.addProperty(RECORD, recordEvents);
     json.addProperty(PREFILL_KEEP, prunePrefillKeep);
     json.addProperty(PREFILL_LAYER, prunePrefillLayer);
+    json.addProperty(BOUND, boundOmitted);
     return json;
   }
 
@@ -245,13 +262,14 @@ public final class TokenPruningConfig {
         && policy == that.policy
         && recordEvents == that.recordEvents
         && Double.compare(prunePrefillKeep, that.prunePrefillKeep) == 0
-        && prunePrefillLayer == that.prunePrefillLayer;
+        && prunePrefillLayer == that.prunePrefillLayer
+        && boundOmitted == that.boundOmitted;
   }
 
   @Override
   public int hashCode() {
     return Objects.hash(pruningThreshold, maxShadowSize, keepRatio, maxActiveTokens, selectionMass, testInterval,
-        minTokens, policy, recordEvents, prunePrefillKeep, prunePrefillLayer);
+        minTokens, policy, recordEvents, prunePrefillKeep, prunePrefillLayer, boundOmitted);
   }
 
   @Override
@@ -275,6 +293,7 @@ public final class TokenPruningConfig {
     private boolean recordEvents;
     private double prunePrefillKeep = 1;
     private int prunePrefillLayer;
+    private boolean boundOmitted;
 
     private Builder() {}
 
@@ -396,6 +415,17 @@ public final class TokenPruningConfig {
      */
     public Builder prunePrefillLayer(int prunePrefillLayer) {
       this.prunePrefillLayer = prunePrefillLayer;
+      return this;
+    }
+
+    /**
+     * Sets {@link TokenPruningConfig#boundOmitted()}.
+     *
+     * @param boundOmitted true to bound it
+     * @return this
+     */
+    public Builder boundOmitted(boolean boundOmitted) {
+      this.boundOmitted = boundOmitted;
       return this;
     }
 

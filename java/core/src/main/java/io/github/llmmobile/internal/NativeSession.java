@@ -486,13 +486,13 @@ public final class NativeSession extends CallHandle {
         stats.kv_spills(), stats.kv_recalls(), stats.kv_evictions(), stats.kv_recomputed(), stats.kv_demotion_us(),
         stats.kv_spill_us(), stats.kv_read_us(), stats.kv_read_bytes(), stats.prune_steps(), stats.prune_tests(),
         stats.prune_looks(), stats.prune_us(), stats.prune_prefill_tokens(), stats.prune_prefill_left_out(),
-        stats.prune_prefill_us(), stats.draft_proposed(), stats.draft_accepted(), stats.draft_steps(),
+        stats.prune_prefill_recalled(), stats.prune_prefill_shadow(), stats.prune_prefill_us(), stats.draft_proposed(), stats.draft_accepted(), stats.draft_steps(),
         stats.gate_steps(), stats.gate_skipped_parts()
       };
       double[] reals = {
         stats.prune_active_tokens(), stats.prune_shadow_tokens(), stats.prune_dropped_tokens(),
         stats.prune_pruned_tokens(), stats.prune_recalled_tokens(), stats.prune_read_tokens(),
-        stats.prune_omitted_mass(), stats.prune_omitted_most()
+        stats.prune_omitted_mass(), stats.prune_omitted_most(), stats.prune_omitted_bound(), stats.prune_omitted_bound_most()
       };
       return new Counters(integers, reals);
     }

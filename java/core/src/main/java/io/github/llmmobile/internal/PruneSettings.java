@@ -16,6 +16,7 @@ public final class PruneSettings {
   final boolean record;
   final float prefillKeep;
   final int prefillLayer;
+  final boolean bound;
 
   /**
    * Takes the values as they are; the native side checks them.
@@ -31,9 +32,11 @@ public final class PruneSettings {
    * @param record whether events are kept
    * @param prefillKeep share of a prompt's tokens that later layers see
    * @param prefillLayer the first of these layers; 0 for the one after the first third
+   * @param bound whether steps bound what they leave out
    */
   public PruneSettings(float threshold, float keepRatio, int maxActiveTokens, int maxShadowTokens, float selectMass,
-      int testInterval, int minTokens, int policy, boolean record, float prefillKeep, int prefillLayer) {
+      int testInterval, int minTokens, int policy, boolean record, float prefillKeep, int prefillLayer,
+      boolean bound) {
     this.threshold = threshold;
     this.keepRatio = keepRatio;
     this.maxActiveTokens = maxActiveTokens;
@@ -45,6 +48,7 @@ public final class PruneSettings {
     this.record = record;
     this.prefillKeep = prefillKeep;
     this.prefillLayer = prefillLayer;
+    this.bound = bound;
   }
 
   /**
@@ -89,6 +93,7 @@ public final class PruneSettings {
     params.record(NativeModel.flag(record));
     params.prefill_keep(prefillKeep);
     params.prefill_layer(prefillLayer);
+    params.bound(NativeModel.flag(bound));
     return params;
   }
 }

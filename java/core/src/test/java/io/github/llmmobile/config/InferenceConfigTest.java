@@ -62,11 +62,11 @@ class InferenceConfigTest {
     TokenPruningConfig pruning = InferenceConfig.fromJson("{\"token_pruning_config\":{\"pruning_threshold\":0.02,"
         + "\"max_shadow_size\":50,\"keep_ratio\":0.5,\"max_active_tokens\":300,\"selection_mass\":0.9,"
         + "\"test_interval\":8,\"min_tokens\":64,\"policy\":\"recency\",\"record_events\":true,"
-        + "\"prune_prefill_keep\":0.25,\"prune_prefill_layer\":7}}")
+        + "\"prune_prefill_keep\":0.25,\"prune_prefill_layer\":7,\"bound_omitted\":true}}")
         .tokenPruning().orElseThrow();
     assertEquals(TokenPruningConfig.builder().pruningThreshold(0.02).maxShadowSize(50).keepRatio(0.5)
         .maxActiveTokens(300).selectionMass(0.9).testInterval(8).minTokens(64).policy(PruningPolicy.RECENCY)
-        .recordEvents(true).prunePrefillKeep(0.25).prunePrefillLayer(7).build(), pruning);
+        .recordEvents(true).prunePrefillKeep(0.25).prunePrefillLayer(7).boundOmitted(true).build(), pruning);
     TokenPruningConfig defaults = TokenPruningConfig.builder().build();
     assertEquals(0.01, defaults.pruningThreshold());
     assertEquals(-1, defaults.maxShadowSize());
@@ -127,7 +127,7 @@ class InferenceConfigTest {
         bad("{\"token_pruning_config\":{\"temperature\":1}}",
             "token_pruning_config.temperature: unknown key, known keys are pruning_threshold, max_shadow_size,"
                 + " keep_ratio, max_active_tokens, selection_mass, test_interval, min_tokens, policy, record_events,"
-                + " prune_prefill_keep, prune_prefill_layer"),
+                + " prune_prefill_keep, prune_prefill_layer, bound_omitted"),
         bad("{\"\":1}", ": unknown key, known keys are edge_cloud_config, token_pruning_config,"
             + " layer_compression_config, memory_manager_config, max_new_tokens, strict"),
         // Wrong types.
