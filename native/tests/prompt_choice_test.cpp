@@ -1,4 +1,5 @@
 // What later layers see of a prompt.
+#include "pruning/lexical_match.h"
 #include "pruning/prompt_choice.h"
 
 #include <gtest/gtest.h>
@@ -61,6 +62,46 @@ TEST(PromptChoice, HalfIsTheNewestAndTheRestWhatMatters) {
     for (const int32_t p : { 0, 5, 11, 20, 34, 35, 36, 37, 38, 39 }) {
         EXPECT_TRUE(std::count(list.begin(), list.end(), p)) << p;
     }
+}
+
+TEST(PromptChoice, PagesThatShareWordsStayUpToAQuarter) {
+    prompt_choice choice = seen(masses_with_peaks({ 20, 5, 11 }));
+    choice.add_words({ 7, 8, 9, 13, 15, 17 }, { 4, 1, 3, 2.5f, 2, 2.1f });
+    const std::vector<int32_t> list = kept(choice.leave_out(prompt(), 12 * P, prune_policy::attention));
+    EXPECT_EQ(12u, list.size());
+    for (const int32_t p : { 7, 9, 13 }) {
+        EXPECT_TRUE(std::count(list.begin(), list.end(), p)) << p;
+    }
+    for (const int32_t p : { 8, 15, 17 }) {
+        EXPECT_FALSE(std::count(list.begin(), list.end(), p)) << p << " has too little, or no place";
+    }
+    EXPECT_TRUE(choice.is_better(9, 13) && choice.is_better(15, 20) && choice.is_better(20, 8)) << "words before attention";
+    EXPECT_EQ(seen(masses_with_peaks({ 20 })).leave_out(prompt(), 12 * P, prune_policy::recency), choice.leave_out(prompt(), 12 * P, prune_policy::recency));
+    choice.forget();
+    EXPECT_FALSE(choice.is_better(9, 13));
+}
+
+TEST(LexicalMatch, RareWordsAndTheirNeighboursCount) {
+    // "the secret code": 3 is everywhere, 40 and 41 only where the fact is, 41 alone elsewhere.
+    std::vector<page_text> pages;
+    for (int32_t p = 0; p < 10; p++) {
+        pages.push_back({ p * 4, { 3, 5 + p, 3, 6 + p } });
+    }
+    pages[4].tokens = { 7, 3, 40, 41 };
+    pages[7].tokens = { 41, 3, 8, 9 };
+    const std::vector<float> scores = lexical_scores({ 1, 3, 40, 41, 2 }, pages);
+    EXPECT_EQ(4, std::max_element(scores.begin(), scores.end()) - scores.begin());
+    EXPECT_GT(scores[7], scores[0]);
+    EXPECT_GT(scores[7], scores[9]);
+    EXPECT_GT(scores[5], scores[7]) << "the sentence may go on there";
+    EXPECT_GT(scores[5], 2 * scores[6]);
+    pages[5].first_pos = 100;
+    EXPECT_LT(lexical_scores({ 1, 3, 40, 41, 2 }, pages)[5], scores[7]) << "it does not go on there";
+    for (const float s : lexical_scores({ 200, 201 }, pages)) {
+        EXPECT_EQ(0, s);
+    }
+    EXPECT_TRUE(lexical_scores({ 1 }, {}).empty());
+    EXPECT_EQ(0, lexical_scores({}, pages)[4]);
 }
 
 TEST(PromptChoice, ControlsAreTheNewestAndRandom) {

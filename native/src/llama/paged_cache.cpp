@@ -515,7 +515,21 @@ int32_t paged_cache::watch_tokens() const {
     return n;
 }
 
-std::vector<llama_pos> paged_cache::keep_of_prompt(llama_pos begin, int64_t n_keep) {
+// token_at(page, slot)
+template <typename TokenAt>
+void paged_cache::match_words(std::vector<int32_t> pages, const std::vector<int32_t> & question, TokenAt && token_at) {
+    std::sort(pages.begin(), pages.end(), [&](int32_t a, int32_t b) { return store_.first_pos(a) < store_.first_pos(b); });
+    std::vector<page_text> texts;
+    for (const int32_t page : pages) {
+        texts.push_back({ store_.first_pos(page), {} });
+        for (int32_t i = 0; i < store_.shape().page_tokens; i++) {
+            texts.back().tokens.push_back(token_at(page, i));
+        }
+    }
+    choice_.add_words(pages, lexical_scores(question, texts));
+}
+
+std::vector<llama_pos> paged_cache::keep_of_prompt(const int32_t * tokens, llama_pos begin, int64_t n_keep, const std::vector<int32_t> & question) {
     std::vector<prompt_choice::page> pages;
     for (int32_t p = 0; p < store_.n_pages(); p++) {
         if (store_.n_used(p) > 0 && store_.last_pos(p) >= begin) {
@@ -523,6 +537,13 @@ std::vector<llama_pos> paged_cache::keep_of_prompt(llama_pos begin, int64_t n_ke
             pages.push_back({ p, store_.n_used(p), store_.last_pos(p), stays });
         }
     }
+    std::vector<int32_t> readable;
+    for (const auto & p : pages) {
+        if (!p.stays && store_.first_pos(p.index) >= begin) {
+            readable.push_back(p.index);
+        }
+    }
+    match_words(readable, question, [&](int32_t page, int32_t slot) { return tokens[position_of(page, slot) - begin]; });
     left_out_ = choice_.leave_out(pages, n_keep, pruner_.settings().policy);
     pruner_.leave_out(left_out_, prompt_layer_);
     go_on_from(prompt_layer_);
@@ -552,21 +573,24 @@ void paged_cache::go_on_from(int32_t layer) {
 
 // ---- what a question brings back ----------------------------------------------------------------------------------
 
-void paged_cache::keep_hidden(const float * hidden, llama_pos begin, int32_t n_kept) {
+void paged_cache::keep_hidden(const int32_t * tokens, const float * hidden, llama_pos begin, int32_t n_kept) {
     const auto & settings = pruner_.settings();
     const auto P = (size_t) store_.shape().page_tokens;
     const auto most = settings.max_shadow < 0 ? INT64_MAX : (int64_t) settings.max_shadow;
     std::vector<int32_t> pages = left_out_;
-    std::stable_sort(pages.begin(), pages.end(), [&](int32_t a, int32_t b) { return choice_.score(a) > choice_.score(b); });
+    std::stable_sort(pages.begin(), pages.end(), [&](int32_t a, int32_t b) { return choice_.is_better(a, b); });
     std::vector<const float *> rows(P);
+    std::vector<int32_t> text(P);
     for (const int32_t page : pages) {
         if (shadow_.n_tokens() + (int64_t) P > most || !store_.lend(prompt_bytes_ + shadow_.bytes() + shadow_.page_bytes(), n_kept)) {
             break;
         }
         for (size_t i = 0; i < P; i++) {
-            rows[i] = hidden + (size_t) (v_cells[0].pos_get((uint32_t) (page * P + i)) - begin) * shadow_.width();
+            const auto row = (size_t) (position_of(page, (int32_t) i) - begin);
+            rows[i] = hidden + row * shadow_.width();
+            text[i] = tokens[row];
         }
-        shadow_.put(page, choice_.score(page), rows);
+        shadow_.put(page, choice_.score(page), text, rows);
     }
     store_.lend(prompt_bytes_ + shadow_.bytes(), 0);
 }
@@ -595,20 +619,24 @@ int32_t paged_cache::recall_layer() const {
     return shadow_.empty() || pruner_.settings().policy != prune_policy::attention ? -1 : store_.depth(shadow_.least());
 }
 
-std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most) {
+std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most, const std::vector<int32_t> & question) {
     std::vector<prompt_choice::page> pages;
     for (int32_t p = 0; p < store_.n_pages(); p++) {
         if (store_.n_used(p) > 0) {
             pages.push_back({ p, store_.n_used(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
         }
     }
-    const std::vector<int32_t> out = choice_.leave_out(pages, n_keep, prune_policy::attention);
+    std::vector<int32_t> candidates;
     for (const auto & p : pages) {
-        if (shadow_.has(p.index) && store_.depth(p.index) == prompt_layer_ && !std::binary_search(out.begin(), out.end(), p.index)) {
-            recalling_.push_back(p.index);
+        if (shadow_.has(p.index) && store_.depth(p.index) == prompt_layer_) {
+            candidates.push_back(p.index);
         }
     }
-    std::stable_sort(recalling_.begin(), recalling_.end(), [&](int32_t a, int32_t b) { return choice_.score(a) > choice_.score(b); });
+    match_words(candidates, question, [&](int32_t page, int32_t slot) { return shadow_.of(page).tokens[(size_t) slot]; });
+    const std::vector<int32_t> out = choice_.leave_out(pages, n_keep, prune_policy::attention);
+    std::copy_if(candidates.begin(), candidates.end(), std::back_inserter(recalling_),
+                 [&](int32_t page) { return !std::binary_search(out.begin(), out.end(), page); });
+    std::stable_sort(recalling_.begin(), recalling_.end(), [&](int32_t a, int32_t b) { return choice_.is_better(a, b); });
     recalling_.resize(std::min(recalling_.size(), (size_t) (n_most / store_.shape().page_tokens)));
     pruner_.bring_back(recalling_, prompt_layer_);
     go_on_from(prompt_layer_);
@@ -618,11 +646,9 @@ std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n
 void paged_cache::recalled_hidden(llama_pos position, float * to) const {
     for (const int32_t page : recalling_) {
         if (store_.first_pos(page) <= position && position <= store_.last_pos(page)) {
-            const auto P = (uint32_t) store_.shape().page_tokens;
-            for (uint32_t i = 0; i < P; i++) {
-                if (v_cells[0].pos_get(page * P + i) == position) {
-                    shadow_.get(page, (int32_t) i, to);
-                    return;
+            for (int32_t i = 0; i < store_.shape().page_tokens; i++) {
+                if (position_of(page, i) == position) {
+                    return shadow_.get(page, i, to);
                 }
             }
         }

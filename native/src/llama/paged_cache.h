@@ -11,6 +11,7 @@
 #include "prompt_shadow.h"
 
 #include "kv/page_store.h"
+#include "pruning/lexical_match.h"
 #include "pruning/prompt_choice.h"
 #include "pruning/pruner.h"
 
@@ -87,17 +88,18 @@ public:
     // The last tokens come, watch_tokens() of them at most in a step.
     void watch_prompt() { stage_ = prompt_stage::watch; }
     int32_t watch_tokens() const;
-    // Chooses n_keep or fewer more of the tokens from position `begin` on, beside those that always stay, and leaves the pages
-    // of the others out of the layers from `layer` on for good. Positions of what stays, ascending: it comes next.
-    std::vector<llama_pos> keep_of_prompt(llama_pos begin, int64_t n_keep);
-    // Keeps the hidden states of what is left out, [tokens of the prompt][width] from position `begin` on, so that it can be
-    // recalled: as far as the limit of the shadow set and the budget allow, which n_kept tokens need too.
-    void keep_hidden(const float * hidden, llama_pos begin, int32_t n_kept);
+    // Chooses n_keep or fewer more of these tokens, which begin at position `begin`, beside those that always stay, and leaves
+    // the pages of the others out of the layers from `layer` on. Positions of what stays, ascending: it comes next.
+    // question: the last of the tokens.
+    std::vector<llama_pos> keep_of_prompt(const int32_t * tokens, llama_pos begin, int64_t n_keep, const std::vector<int32_t> & question);
+    // Keeps the hidden states of what is left out, [tokens of the prompt][width], so that it can be recalled: as far as the
+    // limit of the shadow set and the budget allow, which n_kept tokens need too.
+    void keep_hidden(const int32_t * tokens, const float * hidden, llama_pos begin, int32_t n_kept);
     // The first layer of those that a question may recall something for; -1: there is nothing to recall.
     int32_t recall_layer() const;
     // Of a question from position `begin` on: what would belong to the n_keep tokens that stay, were they chosen by the
-    // question, comes back, n_most tokens at most. Positions as keep_of_prompt gives them, those of what comes back first.
-    std::vector<llama_pos> recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most);
+    // question's attention and words, comes back, n_most tokens at most. Positions as keep_of_prompt gives them, those of what comes back first.
+    std::vector<llama_pos> recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most, const std::vector<int32_t> & question);
     // The hidden state of one of them.
     void recalled_hidden(llama_pos position, float * to) const;
     // They have been evaluated: tokens that came back. Else end_prompt() leaves them out again.
@@ -152,6 +154,9 @@ private:
     void each_mass(int32_t n_layers, Visit && visit) const;
     bool is_left_out(int32_t page) const { return store_.depth(page) > 0 && store_.depth(page) < store_.n_layers(); }
     bool leaves_any_out() const;
+    template <typename TokenAt>
+    void match_words(std::vector<int32_t> pages, const std::vector<int32_t> & question, TokenAt && token_at);
+    llama_pos position_of(int32_t page, int32_t slot) const { return v_cells[0].pos_get((uint32_t) (page * store_.shape().page_tokens + slot)); }
     bool is_full(int32_t page) const { return store_.n_used(page) == store_.shape().page_tokens; }
     void go_on_from(int32_t layer);
     template <typename Keeps>

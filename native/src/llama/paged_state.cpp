@@ -77,6 +77,7 @@ void paged_cache::state_write(llama_io_write_i & io, llama_seq_id, llama_state_s
             if (has) {
                 const prompt_shadow::rows & r = shadow_.of(page);
                 io.write(&r.score, sizeof(r.score));
+                io.write(r.tokens.data(), r.tokens.size() * sizeof(int32_t));
                 io.write(r.scale.data(), r.scale.size() * sizeof(float));
                 io.write(r.halves.data(), r.halves.size() * sizeof(uint16_t));
             }
@@ -146,6 +147,7 @@ void paged_cache::state_read(llama_io_read_i & io, llama_seq_id seq_id, llama_st
                 if (has) {
                     prompt_shadow::rows r = shadow_.empty_rows();
                     io.read(&r.score, sizeof(r.score));
+                    io.read(r.tokens.data(), r.tokens.size() * sizeof(int32_t));
                     io.read(r.scale.data(), r.scale.size() * sizeof(float));
                     io.read(r.halves.data(), r.halves.size() * sizeof(uint16_t));
                     shadow_.restore(head[0], std::move(r));

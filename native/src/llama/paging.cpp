@@ -94,20 +94,20 @@ int32_t paging::watch_tokens() const {
     return hooks_->cache()->watch_tokens();
 }
 
-std::vector<int32_t> paging::keep_of_prompt(int32_t begin, int64_t n_keep) {
-    return hooks_->cache()->keep_of_prompt(begin, n_keep);
+std::vector<int32_t> paging::keep_of_prompt(const int32_t * tokens, int32_t begin, int64_t n_keep, const std::vector<int32_t> & question) {
+    return hooks_->cache()->keep_of_prompt(tokens, begin, n_keep, question);
 }
 
-void paging::keep_hidden(const float * hidden, int32_t begin, int32_t n_kept) {
-    hooks_->cache()->keep_hidden(hidden, begin, n_kept);
+void paging::keep_hidden(const int32_t * tokens, const float * hidden, int32_t begin, int32_t n_kept) {
+    hooks_->cache()->keep_hidden(tokens, hidden, begin, n_kept);
 }
 
 int32_t paging::recall_layer() const {
     return hooks_->cache()->recall_layer();
 }
 
-std::vector<int32_t> paging::recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most) {
-    return hooks_->cache()->recall_for_prompt(begin, n_keep, n_most);
+std::vector<int32_t> paging::recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most, const std::vector<int32_t> & question) {
+    return hooks_->cache()->recall_for_prompt(begin, n_keep, n_most, question);
 }
 
 void paging::recalled_hidden(int32_t position, float * to) const {

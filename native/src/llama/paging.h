@@ -56,10 +56,10 @@ public:
     bool begin_prompt(int32_t layer, int32_t n_tokens, uint64_t hidden_bytes);
     void watch_prompt();
     int32_t watch_tokens() const;
-    std::vector<int32_t> keep_of_prompt(int32_t begin, int64_t n_keep);
-    void keep_hidden(const float * hidden, int32_t begin, int32_t n_kept);
+    std::vector<int32_t> keep_of_prompt(const int32_t * tokens, int32_t begin, int64_t n_keep, const std::vector<int32_t> & question);
+    void keep_hidden(const int32_t * tokens, const float * hidden, int32_t begin, int32_t n_kept);
     int32_t recall_layer() const;
-    std::vector<int32_t> recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most);
+    std::vector<int32_t> recall_for_prompt(int32_t begin, int64_t n_keep, int64_t n_most, const std::vector<int32_t> & question);
     void recalled_hidden(int32_t position, float * to) const;
     int64_t finish_recall();
     int64_t n_shadow_tokens() const;

@@ -20,13 +20,14 @@ float scale_for(const float * row, size_t n) {
 
 }  // namespace
 
-void prompt_shadow::put(int32_t page, float score, const std::vector<const float *> & rows_by_slot) {
+void prompt_shadow::put(int32_t page, float score, std::vector<int32_t> tokens, const std::vector<const float *> & hidden) {
     rows r = empty_rows();
     r.score = score;
+    r.tokens = std::move(tokens);
     std::vector<float> scaled(width_);
     for (size_t slot = 0; slot < page_tokens_; slot++) {
-        r.scale[slot] = scale_for(rows_by_slot[slot], width_);
-        std::transform(rows_by_slot[slot], rows_by_slot[slot] + width_, scaled.begin(), [&](float x) { return x / r.scale[slot]; });
+        r.scale[slot] = scale_for(hidden[slot], width_);
+        std::transform(hidden[slot], hidden[slot] + width_, scaled.begin(), [&](float x) { return x / r.scale[slot]; });
         ggml_fp32_to_fp16_row(scaled.data(), r.halves.data() + slot * width_, (int64_t) width_);
     }
     restore(page, std::move(r));

@@ -15,6 +15,7 @@ public:
     // What a page keeps, [page_tokens] rows by slot.
     struct rows {
         float score;                         // pages of least score go first
+        std::vector<int32_t> tokens;         // [page_tokens]
         std::vector<float> scale;            // [page_tokens]
         std::vector<uint16_t> halves;        // [page_tokens][width]
     };
@@ -26,17 +27,17 @@ public:
     bool has(int32_t page) const { return pages_.count(page) > 0; }
     int64_t n_tokens() const { return (int64_t) (pages_.size() * page_tokens_); }
     uint64_t bytes() const { return pages_.size() * page_bytes(); }
-    uint64_t page_bytes() const { return page_tokens_ * (width_ * sizeof(uint16_t) + sizeof(float)); }
+    uint64_t page_bytes() const { return page_tokens_ * (width_ * sizeof(uint16_t) + sizeof(float) + sizeof(int32_t)); }
 
-    // rows_by_slot: [page_tokens], each of the width.
-    void put(int32_t page, float score, const std::vector<const float *> & rows_by_slot);
+    // By slot, [page_tokens] each; hidden states are of the width.
+    void put(int32_t page, float score, std::vector<int32_t> tokens, const std::vector<const float *> & hidden);
     void get(int32_t page, int32_t slot, float * to) const;
     void forget(int32_t page) { pages_.erase(page); }
     void clear() { pages_.clear(); }
     int32_t least() const;                   // page; there is one
 
     // For saved sessions.
-    rows empty_rows() const { return { 0, std::vector<float>(page_tokens_), std::vector<uint16_t>(page_tokens_ * width_) }; }
+    rows empty_rows() const { return { 0, std::vector<int32_t>(page_tokens_), std::vector<float>(page_tokens_), std::vector<uint16_t>(page_tokens_ * width_) }; }
     const rows & of(int32_t page) const { return *pages_.at(page); }
     void restore(int32_t page, rows r) { pages_[page] = std::make_shared<const rows>(std::move(r)); }
 

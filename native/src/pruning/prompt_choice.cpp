@@ -8,6 +8,25 @@ namespace llmm {
 
 namespace {
 constexpr double newest_share = 0.5;           // of the tokens that stay
+constexpr double words_share = 0.25;
+constexpr float least_words = 0.5f;            // of the greatest score
+}
+
+void prompt_choice::forget() {
+    std::fill(scores_.begin(), scores_.end(), 0.0f);
+    std::fill(words_.begin(), words_.end(), 0.0f);
+}
+
+void prompt_choice::add_words(const std::vector<int32_t> & pages, const std::vector<float> & scores) {
+    const float most = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+    for (size_t i = 0; i < pages.size(); i++) {
+        words_[(size_t) pages[i]] = scores[i] >= least_words * most ? scores[i] : 0;
+    }
+}
+
+bool prompt_choice::is_better(int32_t a, int32_t b) const {
+    const float words_a = words_[(size_t) a], words_b = words_[(size_t) b];
+    return words_a != words_b ? words_a > words_b : score(a) > score(b);
 }
 
 void prompt_choice::add(const float * mass, const page_list & list, const std::vector<int32_t> & pages) {
@@ -39,15 +58,29 @@ std::vector<int32_t> prompt_choice::leave_out(std::vector<page> pages, int64_t n
             others.push_back(p);
         }
     }
+    // Takes of the others, the best first, what fits.
+    const auto take = [&](int64_t most, const auto & is_wanted, const auto & goes_before) {
+        std::stable_sort(others.begin(), others.end(), goes_before);
+        std::vector<page> left;
+        for (const page & p : others) {
+            if (is_wanted(p) && p.n_tokens <= most && kept + p.n_tokens <= n_keep) {
+                most -= p.n_tokens;
+                kept += p.n_tokens;
+            } else {
+                left.push_back(p);
+            }
+        }
+        others = std::move(left);
+    };
+    if (policy == prune_policy::attention) {
+        take((int64_t) (words_share * (double) n_keep), [&](const page & p) { return words_[(size_t) p.index] > 0; },
+             [&](const page & a, const page & b) { return is_better(a.index, b.index); });
+    }
     const auto value = [&](const page & p) { return policy == prune_policy::random ? hash_unit(0, (uint32_t) p.index) : score(p.index); };
-    std::stable_sort(others.begin(), others.end(), [&](const page & a, const page & b) { return value(a) > value(b); });
+    take(n_keep, [](const page &) { return true; }, [&](const page & a, const page & b) { return value(a) > value(b); });
     std::vector<int32_t> out;
     for (const page & p : others) {
-        if (kept + p.n_tokens <= n_keep) {
-            kept += p.n_tokens;
-        } else {
-            out.push_back(p.index);
-        }
+        out.push_back(p.index);
     }
     std::sort(out.begin(), out.end());
     return out;

@@ -15,9 +15,9 @@ namespace llmm {
 
 class prompt_choice {
 public:
-    explicit prompt_choice(int32_t n_pages) : scores_((size_t) n_pages, 0.0f) {}
+    explicit prompt_choice(int32_t n_pages) : scores_((size_t) n_pages, 0.0f), words_((size_t) n_pages, 0.0f) {}
 
-    void forget() { std::fill(scores_.begin(), scores_.end(), 0.0f); }
+    void forget();
 
     // Attention of one KV head of a layer: mass[i] fell on pages[list.index[i]], or pages[i].
     void add(const float * mass, const page_list & list, const std::vector<int32_t> & pages);
@@ -28,12 +28,18 @@ public:
         int32_t last_pos;
         bool stays;                            // whatever its score
     };
-    // Of a prompt's pages, in any order, those that do not belong to the n_keep tokens that stay: half of these are the newest.
+    // What lexical_match says of the pages. Those with less than half of the greatest score count as if they had none.
+    void add_words(const std::vector<int32_t> & pages, const std::vector<float> & scores);
+
+    // Of a prompt's pages, in any order, those that do not belong to the n_keep tokens that stay: half of these are the newest,
+    // up to a quarter those that share words, the rest those of greatest score.
     std::vector<int32_t> leave_out(std::vector<page> pages, int64_t n_keep, prune_policy policy) const;
     float score(int32_t page) const { return scores_[(size_t) page]; }
+    // Whether a page goes before another where not all that were chosen can stay.
+    bool is_better(int32_t a, int32_t b) const;
 
 private:
-    std::vector<float> scores_;                // [pages]
+    std::vector<float> scores_, words_;        // [pages]
 };
 
 }  // namespace llmm

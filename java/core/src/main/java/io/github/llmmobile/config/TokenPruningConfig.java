@@ -180,8 +180,8 @@ public final class TokenPruningConfig {
 
   /**
    * The share of a prompt's tokens that the layers from {@link #prunePrefillLayer()} on see, if it has {@link
-   * #minTokens()} tokens or more. Those tokens stay that the end of the prompt attends to, and the newest; the others take
-   * no memory in these layers, and come back if a later prompt of 512 tokens or less attends to them: {@link
+   * #minTokens()} tokens or more. Those tokens stay that the end of the prompt attends to or shares words with, and the newest;
+   * the others take no memory in these layers, and come back if a later prompt of 512 tokens or less is about them: {@link
    * #maxShadowSize()} tokens at most, while the budget has room for their hidden states. In JSON {@code
    * prune_prefill_keep}. Default: 1, all of them.
    *

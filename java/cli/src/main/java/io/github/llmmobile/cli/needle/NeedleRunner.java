@@ -1,6 +1,5 @@
 package io.github.llmmobile.cli.needle;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
@@ -11,8 +10,6 @@ import java.util.function.IntFunction;
  * scored on a branch, one token at a time: the sum of the log-probabilities of its tokens.
  */
 public final class NeedleRunner {
-  /** Contexts go in steps, so that progress can be shown and the user can interrupt. */
-  private static final int CONTEXT_STEP = 512;
   /** What a token of the context costs, as a share of one that is evaluated alone; for the progress. */
   private static final double BATCHED = 0.15;
 
@@ -68,10 +65,7 @@ public final class NeedleRunner {
   }
 
   private void read(NeedlePrompt prompt, NeedleEngine engine) {
-    for (int start = 0; start < prompt.context.length; start += CONTEXT_STEP) {
-      int end = Math.min(prompt.context.length, start + CONTEXT_STEP);
-      eval(prompt, engine, Arrays.copyOfRange(prompt.context, start, end));
-    }
+    eval(prompt, engine, prompt.context);             // in one call: prompts may be pruned as a whole
     for (int token : prompt.gap) {
       eval(prompt, engine, token);
     }

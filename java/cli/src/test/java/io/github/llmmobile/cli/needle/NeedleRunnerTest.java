@@ -56,7 +56,7 @@ class NeedleRunnerTest {
   @Test
   void contextIsReadOnceAndKeysTokenByToken() {
     run(List.of(prompt(10, new int[][] {{0, 1, 2}, {1, 2, 3}, {3, 2, 1}})), -1, -1, -1, -1);
-    assertEquals(List.of("eval 512", "eval 188", "token 1", "token 2", "eval 3", "token 4", "token 5",
+    assertEquals(List.of("eval 700", "token 1", "token 2", "eval 3", "token 4", "token 5",
         "branch", "token 0", "token 1", "branch", "token 1", "token 2", "branch", "token 3", "token 2"),
         engines.get(0).calls);
   }
