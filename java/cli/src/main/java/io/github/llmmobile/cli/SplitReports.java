@@ -91,8 +91,8 @@ final class SplitReports {
     return new TextTable("ll")
         .row("prompt", result.promptTokens() + " tokens")
         .row("answer", result.tokens().length + " tokens")
-        .row("layers", "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as "
-            + run.options().codec())
+        .row("layers", stats.splitSteps() == 0 ? "all here"
+            : "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as " + run.options().codec())
         .row("plan", planned(run))
         .row("way", way(run.link()))
         .row("steps", stats.splitSteps() + " split, " + stats.localSteps() + " local"

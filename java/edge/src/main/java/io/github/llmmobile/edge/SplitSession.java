@@ -122,7 +122,8 @@ public final class SplitSession implements AutoCloseable {
    * @return the session; the caller closes it (never null)
    * @throws LlmException REMOTE_REFUSED if the worker has another model, other layers, other keys, speaks another version
    *     or does not take sessions of that length; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
-   *     RANGE if the split is not within the model; OUT_OF_MEMORY if the device's state has too little memory for any plan; IO if keys cannot be read; what opening sessions throws
+   *     RANGE if the split is not within the model; OUT_OF_MEMORY if the device's state has too little memory for any plan; IO
+   *     if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");

@@ -5,6 +5,8 @@ import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Label;
 import io.github.llmmobile.edge.wire.ProtocolException;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -486,23 +488,33 @@ final class WorkerLink implements AutoCloseable {
     }
   }
 
-  /** Gives the worker what it lacks while tokens are made here, and puts the stream in place. */
+  /**
+   * Gives the worker what it lacks while tokens are made here, and puts the stream in place. Where the history is cut off on
+   * the way, so is what the worker has got.
+   */
   private boolean catchUp(WorkerStream opened)
       throws InterruptedException, ExecutionException, TimeoutException, ProtocolException {
-    int truncations = history.truncations();
-    int at = resumeAt(opened);
-    int had = opened.ready().getPosition();
-    if (at < had) {
-      credit(opened);
-      opened.rewind(at).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
-    }
+    Deque<Label> known = new ArrayDeque<>(opened.ready().getLabelList());
+    int at = opened.ready().getPosition();
+    int truncations = -1;
     for (;;) {
+      if (history.truncations() != truncations) {
+        truncations = history.truncations();
+        int same = resumeAt(known);
+        if (same < at) {
+          credit(opened);
+          opened.rewind(same).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
+          known.removeIf(label -> label.getPosition() > same);
+          at = same;
+        }
+      }
+      RowHistory.Piece piece;
       synchronized (this) {
         if (closed || !allowed) {
           return false;
         }
         if (history.truncations() != truncations) {
-          throw new ProtocolException(Code.CODE_UNSPECIFIED, "the history changed on the way");
+          continue;
         }
         if (history.size() - at <= FEW_ROWS) {
           if (opened.failure() != null) {
@@ -516,13 +528,14 @@ final class WorkerLink implements AutoCloseable {
           notifyAll();
           return true;
         }
+        piece = history.piece(at, maxRows(opened), !options.exactReplay());
       }
-      RowHistory.Piece piece = history.piece(at, maxRows(opened), !options.exactReplay());
       credit(opened);
       WorkerStream.Answer answer = opened.step(piece, 0).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
       transferred(answer);
       stats.replayed(piece.end - at);
       at = piece.end;
+      known.addFirst(Label.newBuilder().setPosition(piece.end).setLabel(piece.label).build());
     }
   }
 
@@ -533,8 +546,8 @@ final class WorkerLink implements AutoCloseable {
   }
 
   /** The longest part of the history that the worker has under the same name. */
-  private int resumeAt(WorkerStream opened) {
-    for (Label label : opened.ready().getLabelList()) {
+  private int resumeAt(Deque<Label> known) {
+    for (Label label : known) {
       OptionalLong own = history.labelAt(label.getPosition());
       if (own.isPresent() && own.getAsLong() == label.getLabel()) {
         return label.getPosition();

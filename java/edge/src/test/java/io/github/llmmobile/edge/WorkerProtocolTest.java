@@ -318,6 +318,8 @@ class WorkerProtocolTest {
       assertEquals(Code.QUOTA, refusal.code());
       assertTrue(refusal.retryAfterMs() > 0);
       assertTrue(refusal.getMessage().startsWith("RESOURCE_EXHAUSTED"), refusal.getMessage());
+      WorkerAddress other = WorkerAddress.of("localhost:" + strict.port(), keys.addClient(folder.resolve("other")));
+      SplitSession.open(TinyModels.deepModel(), other, options).close();
       first.close();
       Eventually.await("the session is over", () -> strict.sessionCount() == 0);
       SplitSession.open(TinyModels.deepModel(), address, options).close();

@@ -100,8 +100,8 @@ public final class SplitPolicy {
   }
 
   /**
-   * Whether the way should be measured now: every 5 s while a session waits to use it, every 30 s while it is used or bytes
-   * cost money, and never while something else than bandwidth forbids to send.
+   * Whether the way should be measured now: every 5 s while bandwidth alone forbids to send, every 30 s while nothing does or
+   * bytes cost money, and never while something else forbids it.
    *
    * @param inUse whether the session's steps go to the worker
    * @param planned whether the session weighs times, so that it matters even without a threshold
@@ -111,7 +111,7 @@ public final class SplitPolicy {
     if (forbids().orElse(Reason.BANDWIDTH) != Reason.BANDWIDTH) {
       return false;
     }
-    boolean seldom = inUse || device.metered();
+    boolean seldom = device.metered() || link.gate() == LinkEstimator.Gate.OPEN;
     // What is in use is timed with every step: only the threshold needs more.
     return planned && !inUse ? link.stale(seldom) : link.wantsProbe(seldom);
   }

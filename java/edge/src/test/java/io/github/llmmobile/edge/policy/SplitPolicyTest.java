@@ -51,12 +51,19 @@ class SplitPolicyTest {
 
   @Test
   void theWayIsMeasuredOftenWhileItIsWaitedForAndSeldomWhileItIsUsed() {
-    carries(20);
+    carries(0.2);
     policy.link().probed();
+    assertFalse(policy.wantsProbe(false, true));
     clock.advanceMillis(5_000);
     assertTrue(policy.wantsProbe(false, true));
+    clock.advanceMillis(30_000);
+    carries(20);
+    assertEquals(Optional.empty(), policy.forbids());
+    clock.advanceMillis(5_000);
+    assertFalse(policy.wantsProbe(false, true));
     assertFalse(policy.wantsProbe(true, true));
     clock.advanceMillis(25_000);
+    assertTrue(policy.wantsProbe(false, true));
     assertTrue(policy.wantsProbe(true, true));
     device.online = false;
     assertFalse(policy.wantsProbe(true, true), "there is nothing to measure");
