@@ -83,7 +83,8 @@ def trial(args, worker, folder, prompts):
     expected = {}
     bad = 0
     totals = [0, 0]
-    remote = ["--worker", f"localhost:{worker.port}", "--tls", os.path.join(folder, "keys"), "--codec", args.codec]
+    remote = ["--worker", f"localhost:{worker.port}", "--tls", os.path.join(folder, "keys"), "--codec", args.codec,
+              "--split", str(args.split), "--bandwidth-threshold", "0"]
     for i in range(args.sessions):
         prompt = prompts[i % len(prompts)]
         if prompt not in expected:

@@ -9,4 +9,7 @@ module io.github.llmmobile.core {
   exports io.github.llmmobile;
   exports io.github.llmmobile.config;
   exports io.github.llmmobile.gguf;
+  exports io.github.llmmobile.spi;
+
+  uses io.github.llmmobile.spi.EdgeCloud;
 }

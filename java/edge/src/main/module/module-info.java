@@ -19,4 +19,6 @@ module io.github.llmmobile.edge {
   exports io.github.llmmobile.edge.policy;
   exports io.github.llmmobile.edge.remote;
   exports io.github.llmmobile.edge.worker;
+
+  provides io.github.llmmobile.spi.EdgeCloud with io.github.llmmobile.edge.WorkerEdgeCloud;
 }

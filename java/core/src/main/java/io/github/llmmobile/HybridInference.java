@@ -1,5 +1,6 @@
 package io.github.llmmobile;
 
+import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
 import java.nio.file.Path;
 import java.util.Objects;
@@ -31,20 +32,32 @@ public final class HybridInference {
    * Answers in a session of its own. The text goes through the model's chat template; a model without one continues the
    * text as it is.
    *
+   * <p>If {@code edge_cloud_config} names a worker and the module {@code llmm-edge} is there, it is asked whether the worker
+   * makes the answer faster. If so, device and worker make it together, and the other techniques do not act; if not, the
+   * device makes it alone with all of them. {@link InferenceResult#techniques()} says which, and why.
+   *
    * @param model the model (required)
    * @param inputText what the user says (required)
    * @param config the techniques and limits (required)
    * @return the answer (never null)
    * @throws LlmException as {@link LlmModel#newSession(InferenceConfig)} and {@link LlmSession#generate(Prompt,
-   *     GenerationOptions)}
+   *     GenerationOptions)}; INVALID_ARGUMENT or IO if worker, codec or keys are wrong. A worker that cannot be used is no
+   *     failure unless the configuration is strict
    */
   public static InferenceResult runInference(LlmModel model, String inputText, InferenceConfig config) {
     Objects.requireNonNull(inputText, "inputText");
     Objects.requireNonNull(config, "config");
-    boolean chat = model.info().chatTemplate().isPresent();
-    Prompt prompt = chat ? Prompt.user(inputText) : Prompt.text(inputText);
-    try (LlmSession session = model.newSession(config)) {
-      return new InferenceResult(session.generate(prompt));
+    EdgeCloudConfig edge = config.edgeCloud().orElse(null);
+    if (edge != null && edge.worker().isPresent()) {
+      return new EdgeCloudInference(model, config, edge, EdgeCloudInference.installed()).answer(inputText);
     }
+    try (LlmSession session = model.newSession(config)) {
+      return new InferenceResult(session.generate(prompt(model, inputText)));
+    }
+  }
+
+  /** The text as the model expects it. */
+  static Prompt prompt(LlmModel model, String inputText) {
+    return model.info().chatTemplate().isPresent() ? Prompt.user(inputText) : Prompt.text(inputText);
   }
 }

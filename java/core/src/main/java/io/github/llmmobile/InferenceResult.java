@@ -5,9 +5,17 @@ import java.util.List;
 /** What {@link HybridInference} gave. */
 public final class InferenceResult {
   private final GenerationResult generation;
+  private final List<TechniqueReport> techniques;
 
   InferenceResult(GenerationResult generation) {
     this.generation = generation;
+    techniques = generation.techniques();
+  }
+
+  /** The same with a report that the session could not make. */
+  InferenceResult(GenerationResult generation, TechniqueReport other) {
+    this.generation = generation;
+    techniques = Techniques.replace(generation.techniques(), other);
   }
 
   /**
@@ -52,7 +60,7 @@ public final class InferenceResult {
    * @return one report per technique, unmodifiable (never null)
    */
   public List<TechniqueReport> techniques() {
-    return generation.techniques();
+    return techniques;
   }
 
   @Override

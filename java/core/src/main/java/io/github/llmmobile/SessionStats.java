@@ -5,6 +5,8 @@ import java.util.Locale;
 /** Counters of a session, or of one generation. */
 public final class SessionStats {
   private static final double MICROS_PER_SECOND = 1e6;
+  private static final int FIELDS = 47;
+  private static final int REAL_FIELDS = 8;
   private static final double MIB = 1024.0 * 1024.0;
 
   private final int contextTokens;
@@ -137,13 +139,24 @@ public final class SessionStats {
    * @return the difference (never null)
    */
   public SessionStats since(SessionStats before) {
+    return since(before, new long[] {promptTokens - before.promptTokens, reusedTokens - before.reusedTokens,
+        generatedTokens - before.generatedTokens, promptMicros - before.promptMicros,
+        decodeMicros - before.decodeMicros, sampleMicros - before.sampleMicros});
+  }
+
+  /** These counters with those of a generation that the session did not count: it had a part of the layers alone. */
+  SessionStats ofGeneration(long prompt, long generated, long promptMicros, long decodeMicros) {
+    return since(new SessionStats(new long[FIELDS], new double[REAL_FIELDS]),
+        new long[] {prompt, 0, generated, promptMicros, decodeMicros, 0});
+  }
+
+  /** The difference, with these for the six counters of a generation. */
+  private SessionStats since(SessionStats before, long[] generation) {
     long steps = pruneSteps - before.pruneSteps;
     long tests = pruneTests - before.pruneTests;
     long[] values = {
-      contextTokens, tokens, threads, batchThreads, promptTokens - before.promptTokens,
-      reusedTokens - before.reusedTokens, generatedTokens - before.generatedTokens,
-      promptMicros - before.promptMicros, decodeMicros - before.decodeMicros, sampleMicros - before.sampleMicros,
-      modelBytes, kvBytes, computeBytes, kvPeakBytes, kvBudgetBytes, kvPagesF16, kvPagesQ4, kvPagesQ42, kvPagesSpilled,
+      contextTokens, tokens, threads, batchThreads, generation[0], generation[1], generation[2], generation[3],
+      generation[4], generation[5], modelBytes, kvBytes, computeBytes, kvPeakBytes, kvBudgetBytes, kvPagesF16, kvPagesQ4, kvPagesQ42, kvPagesSpilled,
       kvPagesShared, kvPagesEvicted, kvBytesF16, kvBytesQ4, kvBytesQ42, kvBytesSpilled,
       kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvSpills - before.kvSpills,
       kvRecalls - before.kvRecalls, kvEvictions - before.kvEvictions, kvRecomputed - before.kvRecomputed,

@@ -11,7 +11,10 @@ import org.slf4j.LoggerFactory;
 /** Decides what becomes of the techniques that a configuration asks for. */
 final class Techniques {
   private static final Logger LOG = LoggerFactory.getLogger(Techniques.class);
-  private static final String MISSING = "this version of LLM Mobile does not have this technique";
+  private static final String NO_WORKER = "it names no worker";
+  private static final String ONE_CALL = "a worker acts in HybridInference and in SplitSession of llmm-edge, not in sessions of"
+      + " this kind";
+  static final String EDGE = "edge_cloud";
   static final String MEMORY = "memory_manager";
   static final String PRUNING = "token_pruning";
   static final String LAYERS = "layer_compression";
@@ -29,7 +32,7 @@ final class Techniques {
    */
   static List<TechniqueReport> plan(InferenceConfig config) {
     List<TechniqueReport> reports = new ArrayList<>();
-    reports.add(report("edge_cloud", config.edgeCloud().isPresent(), MISSING));
+    reports.add(edge(config));
     reports.add(planned(PRUNING, config.tokenPruning().isPresent()));
     reports.add(layers(config));
     for (TechniqueReport report : reports) {
@@ -103,7 +106,7 @@ final class Techniques {
     return replace(planned, new TechniqueReport(technique, TechniqueReport.Status.OFF, reason));
   }
 
-  private static List<TechniqueReport> replace(List<TechniqueReport> planned, TechniqueReport report) {
+  static List<TechniqueReport> replace(List<TechniqueReport> planned, TechniqueReport report) {
     List<TechniqueReport> reports = new ArrayList<>(planned);
     reports.replaceAll(former -> former.technique().equals(report.technique()) ? report : former);
     return Collections.unmodifiableList(reports);
@@ -123,6 +126,11 @@ final class Techniques {
 
   private static String message(TechniqueReport report) {
     return report.technique() + "_config: " + report.detail();
+  }
+
+  private static TechniqueReport edge(InferenceConfig config) {
+    boolean worker = config.edgeCloud().map(asked -> asked.worker().isPresent()).orElse(false);
+    return report(EDGE, config.edgeCloud().isPresent(), worker ? ONE_CALL : NO_WORKER);
   }
 
   private static TechniqueReport layers(InferenceConfig config) {

@@ -7,6 +7,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -21,6 +22,7 @@ import picocli.CommandLine.Parameters;
     footerHeading = "%nExamples:%n",
     footer = {
       "  llm-mobile keys keys --host worker.example --host 192.0.2.7",
+      "  llm-mobile keys keys --client keys-of-anna",
       "  llm-mobile worker --layers 15:30 --listen 0.0.0.0:7443 --tls keys",
       "  llm-mobile run --worker worker.example:7443 --tls keys \"Hi\"",
     })
@@ -34,6 +36,11 @@ final class KeysCommand implements Callable<Integer> {
       description = "Name or address under which clients reach the worker, besides localhost. May be given more than once.")
   List<String> hosts = new ArrayList<>();
 
+  @Option(names = "--client", paramLabel = "DIR2",
+      description = "Make no new authority, but what one more client needs, in DIR2, from the ca.key and ca.pem in DIR."
+          + " Workers tell clients apart by their certificates.")
+  @Nullable Path client;
+
   @Mixin CommonArguments common = new CommonArguments();
 
   KeysCommand(CliEnvironment env) {
@@ -42,13 +49,18 @@ final class KeysCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    KeyFolder.create(folder, hosts);
+    Path made = client == null ? folder : client;
+    if (client == null) {
+      KeyFolder.create(folder, hosts);
+    } else {
+      KeyFolder.open(folder).addClient(client);
+    }
     if (common.json) {
       JsonObject json = new JsonObject();
-      json.addProperty("folder", folder.toString());
+      json.addProperty("folder", made.toString());
       env.out().println(Json.line(json));
     } else {
-      env.out().println("keys and certificates are in " + folder + "; *.key files are secret");
+      env.out().println("keys and certificates are in " + made + "; *.key files are secret");
     }
     return ExitCode.OK.number();
   }

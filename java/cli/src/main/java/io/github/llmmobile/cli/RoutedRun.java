@@ -1,8 +1,6 @@
 package io.github.llmmobile.cli;
 
-import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParser;
 import io.github.llmmobile.CancellationToken;
 import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.cli.console.CliEnvironment;
@@ -25,7 +23,6 @@ import java.util.Locale;
 
 /** {@code run} with a larger model behind an endpoint. */
 final class RoutedRun {
-  private static final String SECTION = "edge_cloud_config";
   private static final int PROBE_MILLIS = 10_000;
 
   private final CliEnvironment env;
@@ -41,9 +38,7 @@ final class RoutedRun {
 
   /** The configuration of the session: the section about the cloud is this class's matter. */
   static InferenceConfig ofSession(InferenceConfig config) {
-    JsonObject json = JsonParser.parseString(config.toJson()).getAsJsonObject();
-    json.remove(SECTION);
-    return InferenceConfig.fromJson(json.toString());
+    return config.withoutEdgeCloud();
   }
 
   RoutedResult generate(OpenSession open, RoutedPrompt prompt, boolean chat, GenerationOptions options,
@@ -113,21 +108,7 @@ final class RoutedRun {
     json.addProperty("bytes_down", stats.bytesDown());
     json.addProperty("local_us", stats.localNanos() / 1000);
     json.addProperty("remote_us", stats.remoteNanos() / 1000);
-    JsonArray decisions = new JsonArray();
-    for (RoutingEvent event : events) {
-      JsonObject decision = new JsonObject();
-      decision.addProperty("place", event.place().jsonName());
-      decision.addProperty("reason", event.reason().jsonName());
-      decision.addProperty("position", event.position());
-      decision.addProperty("tokens", event.tokens());
-      decision.addProperty("bytes_up", event.bytesUp());
-      decision.addProperty("bytes_down", event.bytesDown());
-      decision.addProperty("us", event.nanos() / 1000);
-      decision.add("uncertainty", Json.number(event.uncertainty()));
-      decision.addProperty("detail", event.detail());
-      decisions.add(decision);
-    }
-    json.add("decisions", decisions);
+    json.add("decisions", RoutingReports.decisions(events));
     return json;
   }
 
@@ -149,15 +130,6 @@ final class RoutedRun {
 
   /** The decisions as a table. */
   TextTable explanation() {
-    TextTable table = new TextTable("rrllrrl").heading("from", "tokens", "place", "why", "bytes", "ms", "");
-    for (RoutingEvent event : events) {
-      String unsure = Double.isNaN(event.uncertainty()) ? ""
-          : String.format(Locale.ROOT, " (%.2f)", event.uncertainty());
-      table.row(String.valueOf(event.position()), String.valueOf(event.tokens()), event.place().jsonName(),
-          event.reason().text() + unsure,
-          event.bytesUp() + event.bytesDown() == 0 ? "" : event.bytesUp() + "+" + event.bytesDown(),
-          String.format(Locale.ROOT, "%.1f", event.nanos() / 1e6), event.detail());
-    }
-    return table;
+    return RoutingReports.table(events);
   }
 }

@@ -53,9 +53,10 @@ final class RoutingArguments {
     return remote.url != null;
   }
 
-  void check() {
-    if (!active() && explain) {
-      throw CliException.usage("--explain-routing needs a larger model", "add --remote-model URL");
+  void check(boolean worker) {
+    if (!active() && !worker && explain) {
+      throw CliException.usage("--explain-routing needs a larger model or a worker",
+          "add --remote-model URL or --worker HOST:PORT");
     }
     if (!(share >= 0 && share <= 1)) {
       throw CliException.usage("--remote-share must be from 0 to 1, but is " + share, "0.12 is the default");

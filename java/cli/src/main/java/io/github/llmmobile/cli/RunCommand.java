@@ -87,7 +87,8 @@ final class RunCommand implements Callable<Integer> {
     InferenceConfig config = recorded(configuration.merged());
     int maxTokens = configuration.maxTokens(config, DEFAULT_MAX_TOKENS);
     GenerationOptions options = sampling.options(maxTokens);
-    routing.check();
+    worker.adopt(config.edgeCloud());
+    routing.check(worker.given());
     String text = TextInput.prompt(env, prompt);
     if (worker.given() && routing.active()) {
       throw CliException.usage("--worker and --remote-model exclude each other", "give only one of them");
@@ -119,9 +120,10 @@ final class RunCommand implements Callable<Integer> {
     }
     worker.check(env, config, models);
     try (Cancellation cancellation = new Cancellation(env.interrupts());
-        SplitRun run = SplitRun.open(env, worker, models, cancellation)) {
+        SplitRun run = SplitRun.open(
+            env, worker, models, config, model -> tokens(model, text), maxTokens, cancellation)) {
       AnswerPrinter printer = new AnswerPrinter(env, !common.json);
-      SplitResult result = run.generate(tokens(run.model(), text), options, printer);
+      SplitResult result = run.generate(options, printer);
       printer.end();
       if (common.json) {
         JsonObject json = SplitReports.answer(result, run);
@@ -129,6 +131,9 @@ final class RunCommand implements Callable<Integer> {
         env.out().println(Json.line(json));
       }
       env.flush();
+      if (routing.explain) {
+        env.err().print(RoutingReports.table(run.decisions()).render(env.errStyle()));
+      }
       if (stats) {
         env.err().print(SplitReports.table(result, run).render(env.errStyle()));
       }

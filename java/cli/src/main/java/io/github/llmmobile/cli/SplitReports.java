@@ -5,6 +5,8 @@ import io.github.llmmobile.cli.console.TextTable;
 import io.github.llmmobile.cli.console.Units;
 import io.github.llmmobile.edge.SplitResult;
 import io.github.llmmobile.edge.SplitStats;
+import io.github.llmmobile.edge.policy.LinkEstimator;
+import io.github.llmmobile.edge.policy.SplitPlanner;
 import java.util.Locale;
 import java.util.stream.Collectors;
 
@@ -27,6 +29,12 @@ final class SplitReports {
     JsonObject edge = new JsonObject();
     edge.addProperty("split", run.session().split());
     edge.addProperty("codec", run.options().codec().toString());
+    run.session().plan().ifPresent(plan -> edge.add("plan", plan(plan)));
+    edge.add("goodput_mbps", Json.number(run.link().goodputMbps().orElse(Double.NaN)));
+    edge.add("rtt_us", Json.number(run.link().rttNanos().isPresent()
+        ? run.link().rttNanos().getAsLong() / 1e3 : Double.NaN));
+    edge.addProperty("gate", run.link().gate().name().toLowerCase(Locale.ROOT));
+    edge.addProperty("probes", stats.probes());
     edge.addProperty("split_steps", stats.splitSteps());
     edge.addProperty("local_steps", stats.localSteps());
     JsonObject reasons = new JsonObject();
@@ -41,9 +49,38 @@ final class SplitReports {
     edge.addProperty("sent_bytes_per_token", stats.sentBytesPerToken());
     edge.addProperty("overhead_p50_us", stats.overheadMicros(MEDIAN));
     edge.addProperty("overhead_p99_us", stats.overheadMicros(TAIL));
+    edge.add("decisions", RoutingReports.decisions(run.decisions()));
     json.add("edge", edge);
     json.addProperty("peak_rss_bytes", Reports.peakRssBytes());
     return json;
+  }
+
+  private static JsonObject plan(SplitPlanner.Plan plan) {
+    JsonObject json = new JsonObject();
+    json.addProperty("place", plan.place().jsonName());
+    json.addProperty("reason", plan.reason().jsonName());
+    json.add("ms", Json.number(plan.cost()));
+    json.add("local_ms", Json.number(plan.localCost()));
+    json.add("split_ms", Json.number(plan.splitCost()));
+    return json;
+  }
+
+  private static String planned(SplitRun run) {
+    return run.session().plan().map(plan -> String.format(Locale.ROOT, "%s, %s: %s here alone, %s split", plan.place()
+        .jsonName(), plan.reason().text(), millis(plan.localCost()), millis(plan.splitCost())))
+        .orElse("none: the split is given, or nothing could be measured");
+  }
+
+  private static String millis(double ms) {
+    return Double.isInfinite(ms) ? "not possible" : String.format(Locale.ROOT, "%.0f ms", ms);
+  }
+
+  private static String way(LinkEstimator link) {
+    String goodput = link.goodputMbps().isPresent()
+        ? String.format(Locale.ROOT, "%.1f Mbps", link.goodputMbps().getAsDouble()) : "not measured";
+    String rtt = link.rttNanos().isPresent()
+        ? String.format(Locale.ROOT, ", round trip %.1f ms", link.rttNanos().getAsLong() / 1e6) : "";
+    return goodput + rtt + ", gate " + link.gate().name().toLowerCase(Locale.ROOT);
   }
 
   /** The same as a table for people. */
@@ -54,8 +91,10 @@ final class SplitReports {
     return new TextTable("ll")
         .row("prompt", result.promptTokens() + " tokens")
         .row("answer", result.tokens().length + " tokens")
-        .row("layers", "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as "
-            + run.options().codec())
+        .row("layers", stats.splitSteps() == 0 ? "all here"
+            : "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as " + run.options().codec())
+        .row("plan", planned(run))
+        .row("way", way(run.link()))
         .row("steps", stats.splitSteps() + " split, " + stats.localSteps() + " local"
             + (reasons.isEmpty() ? "" : " (" + reasons + ")"))
         .row("bytes", String.format(Locale.ROOT, "%s sent, %s received, %.0f B sent per token",
@@ -63,7 +102,7 @@ final class SplitReports {
         .row("overhead", String.format(Locale.ROOT, "%.2f ms per split token, %.2f ms at the 99th percentile",
             stats.overheadMicros(MEDIAN) / 1e3, stats.overheadMicros(TAIL) / 1e3))
         .row("network", stats.connections() + " connections, " + stats.losses() + " lost, "
-            + stats.missedDeadlines() + " deadlines missed, " + stats.replayedRows() + " rows replayed")
+            + stats.missedDeadlines() + " deadlines missed, " + stats.replayedRows() + " rows replayed, " + stats.probes() + " probes")
         .row("memory", "process at its peak " + Units.bytes(Reports.peakRssBytes()));
   }
 }

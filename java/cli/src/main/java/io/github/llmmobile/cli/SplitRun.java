@@ -7,16 +7,23 @@ import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.ProgressListener;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.ProgressBar;
+import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.edge.SplitEvent;
 import io.github.llmmobile.edge.SplitListener;
 import io.github.llmmobile.edge.SplitOptions;
 import io.github.llmmobile.edge.SplitResult;
 import io.github.llmmobile.edge.SplitSession;
+import io.github.llmmobile.edge.SplitTrace;
 import io.github.llmmobile.edge.WorkerAddress;
 import io.github.llmmobile.edge.WorkerInfo;
+import io.github.llmmobile.edge.policy.LinkEstimator;
+import io.github.llmmobile.edge.policy.Place;
+import io.github.llmmobile.edge.policy.RoutingEvent;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.Function;
 
 /** A model and a session that is split with a worker. Closing frees both. */
 final class SplitRun implements AutoCloseable {
@@ -24,20 +31,23 @@ final class SplitRun implements AutoCloseable {
   private final LlmModel model;
   private final SplitSession session;
   private final SplitOptions options;
-  private final Map<String, Integer> localReasons = new TreeMap<>();
+  private final int[] prompt;
+  private final SplitTrace trace = new SplitTrace();
 
-  private SplitRun(Path path, LlmModel model, SplitSession session, SplitOptions options) {
+  private SplitRun(Path path, LlmModel model, SplitSession session, SplitOptions options, int[] prompt) {
     this.path = path;
     this.model = model;
     this.session = session;
     this.options = options;
+    this.prompt = prompt;
   }
 
   /** Loads what this device needs of the model, and connects. */
-  static SplitRun open(CliEnvironment env, WorkerArguments worker, ModelArguments models, Cancellation cancellation) {
+  static SplitRun open(CliEnvironment env, WorkerArguments worker, ModelArguments models, InferenceConfig config,
+      Function<LlmModel, int[]> prompt, int maxTokens, Cancellation cancellation) {
     Path path = models.path(env);
     WorkerAddress address = worker.address();
-    SplitOptions options = worker.options(models);
+    SplitOptions options = worker.options(models, config);
     LayerRange layers = LayerRange.ALL;
     if (!options.localFallback()) {
       if (options.split() == 0) {
@@ -48,10 +58,12 @@ final class SplitRun implements AutoCloseable {
     }
     LlmModel model = load(env, models, path, layers, cancellation);
     try {
+      int[] tokens = prompt.apply(model);
+      options = options.toBuilder().turn(tokens.length, maxTokens < 0 ? options.answerTokens() : maxTokens).build();
       SplitSession session = SplitSession.open(model, address, options);
       cancellation.watch(session::cancel);
       session.trouble().ifPresent(why -> Reports.warn(env, why + "; going on without it"));
-      return new SplitRun(path, model, session, options);
+      return new SplitRun(path, model, session, options, tokens);
     } catch (RuntimeException e) {
       model.close();
       throw e;
@@ -70,7 +82,7 @@ final class SplitRun implements AutoCloseable {
     }
   }
 
-  SplitResult generate(int[] prompt, GenerationOptions generation, AnswerPrinter printer) {
+  SplitResult generate(GenerationOptions generation, AnswerPrinter printer) {
     return session.generate(prompt, generation, new SplitListener() {
       @Override
       public void onToken(int token, String text) {
@@ -79,9 +91,7 @@ final class SplitRun implements AutoCloseable {
 
       @Override
       public void onStep(SplitEvent event) {
-        if (event.where() == SplitEvent.Where.LOCAL) {
-          localReasons.merge(event.reason(), 1, Integer::sum);
-        }
+        trace.onStep(event);
       }
     });
   }
@@ -102,9 +112,26 @@ final class SplitRun implements AutoCloseable {
     return options;
   }
 
+  /** Where steps were made, and why. */
+  List<RoutingEvent> decisions() {
+    return trace.events();
+  }
+
   /** Why steps were made here, and how many for each reason. */
   Map<String, Integer> localReasons() {
-    return localReasons;
+    Map<String, Integer> reasons = new TreeMap<>();
+    for (RoutingEvent event : decisions()) {
+      if (event.place() == Place.LOCAL) {
+        reasons.merge(event.detail().isEmpty() ? event.reason().jsonName() : event.detail(), event.tokens(),
+            Integer::sum);
+      }
+    }
+    return reasons;
+  }
+
+  /** What is known of the way to the worker. */
+  LinkEstimator link() {
+    return options.policy().orElseThrow().link();
   }
 
   @Override

@@ -1,13 +1,16 @@
 package io.github.llmmobile.cli;
 
 import io.github.llmmobile.cli.console.CliEnvironment;
+import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitOptions;
 import io.github.llmmobile.edge.WorkerAddress;
 import io.github.llmmobile.edge.keys.KeyFolder;
+import io.github.llmmobile.edge.policy.SplitPolicy;
 import java.nio.file.Path;
 import java.util.Locale;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -28,9 +31,10 @@ final class WorkerArguments {
       description = "Have the last layers evaluated by an llm-mobile worker there.")
   @Nullable String worker;
 
-  @Option(names = "--split", paramLabel = "K|auto", defaultValue = "auto",
-      description = "Layers 0 to K-1 stay here; auto (default): as few as the worker allows.")
-  String split = "auto";
+  @Option(names = "--split", paramLabel = "K|auto",
+      description = "Layers 0 to K-1 stay here. auto (default): measured times of this device, the worker and the way decide"
+          + " where to split, and whether to; with --local-fallback off: as few as the worker allows.")
+  @Nullable String split;
 
   @Option(names = "--tls", paramLabel = "DIR",
       description = "Keys and certificates, as llm-mobile keys makes them.")
@@ -40,13 +44,32 @@ final class WorkerArguments {
       description = "Without TLS, on this machine only. What is sent is encrypted all the same.")
   boolean insecure;
 
-  @Option(names = "--codec", paramLabel = "f32|f16|int8|int4", defaultValue = "f16",
+  @Option(names = "--codec", paramLabel = "f32|f16|int8|int4",
       description = "How hidden states travel, default f16. int8 takes half of f16's bytes, int4 a third.")
-  String codec = "f16";
+  @Nullable String codec;
 
   @Option(names = "--local-fallback", paramLabel = "on|off", defaultValue = "on",
       description = "on (default) goes on here when the worker is lost; off loads only the first layers.")
   Fallback localFallback = Fallback.ON;
+
+  /** Takes what the configuration says of a worker; what was typed goes first, and another worker is another matter. */
+  void adopt(Optional<EdgeCloudConfig> section) {
+    EdgeCloudConfig config = section.filter(asked -> asked.worker().isPresent()).orElse(null);
+    if (config == null || worker != null) {
+      return;
+    }
+    worker = config.worker().get();
+    if (tls == null && !insecure) {
+      tls = config.tls().orElse(null);
+      insecure = config.insecure();
+    }
+    if (split == null && config.split() > 0) {
+      split = String.valueOf(config.split());
+    }
+    if (codec == null) {
+      codec = config.codec().orElse(null);
+    }
+  }
 
   boolean given() {
     if (worker == null && (tls != null || insecure)) {
@@ -85,14 +108,23 @@ final class WorkerArguments {
     return localFallback == Fallback.ON;
   }
 
-  SplitOptions options(ModelArguments models) {
-    return SplitOptions.builder().split(layers()).codec(RowCodec.of(codec)).localFallback(fallsBack())
-        .contextTokens(models.context == null ? 0 : models.context)
+  SplitOptions options(ModelArguments models, InferenceConfig config) {
+    SplitOptions.Builder options = SplitOptions.builder().split(layers()).localFallback(fallsBack())
+        .policy(policy(config));
+    if (codec != null) {
+      options.codec(RowCodec.of(codec));
+    }
+    return options.contextTokens(models.context == null ? 0 : models.context)
         .threads(models.threads).batchThreads(models.batchThreads).build();
   }
 
+  private static SplitPolicy policy(InferenceConfig config) {
+    EdgeCloudConfig edge = config.edgeCloud().orElseGet(() -> EdgeCloudConfig.builder().build());
+    return SplitPolicy.builder().bandwidthThresholdMbps(edge.bandwidthThresholdMbps()).build();
+  }
+
   private int layers() {
-    if (split.equals("auto")) {
+    if (split == null || split.equals("auto")) {
       return 0;
     }
     if (!split.matches("[1-9][0-9]{0,4}")) {

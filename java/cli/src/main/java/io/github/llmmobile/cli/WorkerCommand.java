@@ -68,6 +68,10 @@ final class WorkerCommand implements Callable<Integer> {
       description = "Sessions at once, default 64; others are told when to try again.")
   int maxSessions;
 
+  @Option(names = "--max-sessions-per-client", paramLabel = "N", defaultValue = "0",
+      description = "The same of one client certificate. Default: no bound but that.")
+  int maxSessionsPerClient;
+
   @Option(names = "--max-memory-mb", paramLabel = "N", defaultValue = "0",
       description = "Caches and buffers of all sessions together, in MB. Default: no bound.")
   int maxMemoryMb;
@@ -114,7 +118,8 @@ final class WorkerCommand implements Callable<Integer> {
     ModelArguments file = new ModelArguments();
     file.model = model;
     WorkerOptions.Builder options = WorkerOptions.builder().model(file.path(env)).layers(LayerRange.parse(layers))
-        .listen(address(listen)).maxSessions(maxSessions).maxMemoryBytes((long) maxMemoryMb << 20)
+        .listen(address(listen)).maxSessions(maxSessions).maxSessionsPerClient(maxSessionsPerClient)
+        .maxMemoryBytes((long) maxMemoryMb << 20)
         .contextTokens(context).threads(threads).parallelSteps(parallel).lease(Duration.ofSeconds(leaseSeconds));
     if (tls != null) {
       options.keys(KeyFolder.open(tls));

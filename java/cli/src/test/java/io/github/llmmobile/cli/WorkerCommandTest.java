@@ -107,7 +107,7 @@ class WorkerCommandTest {
     try (RunningWorker worker = new RunningWorker(model, "--insecure", "--json")) {
       String address = "127.0.0.1:" + worker.port;
       for (List<String> options : List.of(
-          List.of("--codec", "f32"), List.of("--codec", "f32", "--split", "1"),
+          List.of("--codec", "f32", "--split", "1"),
           List.of("--codec", "f32", "--local-fallback", "off"))) {
         String[] args = new String[options.size() + 4];
         System.arraycopy(new String[] {"--worker", address, "--insecure", "--stats"}, 0, args, 0, 4);
@@ -134,6 +134,44 @@ class WorkerCommandTest {
   }
 
   @Test
+  void whatIsDecidedAndWhyIsShown() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    JsonArray expected = tokens(run(model));
+    try (RunningWorker worker = new RunningWorker(model, "--insecure")) {
+      String address = "127.0.0.1:" + worker.port;
+      // Which it is depends on this machine; either way all steps have a place and a reason.
+      TestCli.Outcome planned = run(model, "--worker", address, "--insecure", "--codec", "f32", "--split", "auto",
+          "--bandwidth-threshold", "0", "--explain-routing", "--stats");
+      assertEquals(expected, tokens(planned), planned.err());
+      JsonObject edge = json(planned).getAsJsonObject("edge");
+      JsonObject plan = edge.getAsJsonObject("plan");
+      JsonObject first = edge.getAsJsonArray("decisions").get(0).getAsJsonObject();
+      assertEquals(plan.get("place").getAsString(), first.get("place").getAsString());
+      assertEquals(plan.get("reason").getAsString(), first.get("reason").getAsString());
+      assertTrue(plan.get("local_ms").getAsDouble() > 0 && plan.get("split_ms").getAsDouble() > 0);
+      assertTrue(edge.get("goodput_mbps").getAsDouble() > 0);
+      assertTrue(planned.err().contains("why") && planned.err().contains("faster"), planned.err());
+      // No link carries that much.
+      TestCli.Outcome narrow = run(model, "--worker", address, "--insecure", "--codec", "f32", "--split", "1",
+          "--bandwidth-threshold", "1000 Gbps", "--explain-routing");
+      assertEquals(expected, tokens(narrow), narrow.err());
+      edge = json(narrow).getAsJsonObject("edge");
+      assertEquals(0, edge.get("sent_bytes").getAsLong());
+      assertEquals("closed", edge.get("gate").getAsString());
+      assertTrue(edge.getAsJsonObject("local_reasons").has("bandwidth"), edge.toString());
+      assertTrue(narrow.err().contains("below bandwidth_threshold"), narrow.err());
+      // The same from a file.
+      Path config = Files.writeString(folder.resolve("config.json"), "{\"edge_cloud_config\":{\"worker\":\"" + address
+          + "\",\"insecure\":true,\"split\":1,\"codec\":\"f32\",\"bandwidth_threshold\":0}}");
+      TestCli.Outcome configured = run(model, "--config", config.toString());
+      assertEquals(expected, tokens(configured), configured.err());
+      edge = json(configured).getAsJsonObject("edge");
+      assertEquals(0, edge.get("local_steps").getAsInt());
+      assertEquals("fixed", edge.getAsJsonArray("decisions").get(0).getAsJsonObject().get("reason").getAsString());
+    }
+  }
+
+  @Test
   void keysAreWhatTlsNeeds() throws Exception {
     Path model = TinyModelFile.in(folder);
     String keys = folder.resolve("keys").toString();
@@ -156,7 +194,7 @@ class WorkerCommandTest {
       int port = free.getLocalPort();
       free.close();
       try (RunningWorker worker = new RunningWorker(model, "--insecure", "--metrics", ":" + port)) {
-        run(model, "--worker", "localhost:" + worker.port, "--insecure");
+        run(model, "--worker", "localhost:" + worker.port, "--insecure", "--split", "1");
         String text = HttpClient.newHttpClient().send(
             HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + "/metrics"))
                 .timeout(Duration.ofSeconds(30)).build(),

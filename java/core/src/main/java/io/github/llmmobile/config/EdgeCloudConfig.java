@@ -2,23 +2,43 @@ package io.github.llmmobile.config;
 
 import com.google.gson.JsonObject;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /** Edge-cloud collaboration: {@code edge_cloud_config}. */
 public final class EdgeCloudConfig {
   static final String PATH = "edge_cloud_config";
   private static final String BANDWIDTH = "bandwidth_threshold";
+  private static final String WORKER = "worker";
+  private static final String TLS = "tls";
+  private static final String INSECURE = "insecure";
+  private static final String SPLIT = "split";
+  private static final String CODEC = "codec";
+  private static final String AUTO = "auto";
   private static final Pattern WITH_UNIT =
       Pattern.compile("\\s*(\\d+(?:\\.\\d+)?)\\s*([kmg]?bps)\\s*", Pattern.CASE_INSENSITIVE);
 
   private final double bandwidthThresholdMbps;
+  private final @Nullable String worker;
+  private final @Nullable Path tls;
+  private final boolean insecure;
+  private final int split;
+  private final @Nullable String codec;
 
   private EdgeCloudConfig(Builder b) {
     bandwidthThresholdMbps = b.bandwidthThresholdMbps;
+    worker = b.worker;
+    tls = b.tls;
+    insecure = b.insecure;
+    split = b.split;
+    codec = b.codec;
   }
 
   /**
@@ -36,11 +56,18 @@ public final class EdgeCloudConfig {
    * @return a builder with the same values (never null)
    */
   public Builder toBuilder() {
-    return new Builder().bandwidthThresholdMbps(bandwidthThresholdMbps);
+    Builder b = new Builder();
+    b.bandwidthThresholdMbps = bandwidthThresholdMbps;
+    b.worker = worker;
+    b.tls = tls;
+    b.insecure = insecure;
+    b.split = split;
+    b.codec = codec;
+    return b;
   }
 
   /**
-   * The least bandwidth at which remote work is considered. In JSON {@code bandwidth_threshold}, a number in Mbps or a
+   * The least bandwidth at which anything is sent, as measured. In JSON {@code bandwidth_threshold}, a number in Mbps or a
    * text such as {@code "500 Kbps"}, {@code "1.0 Mbps"} or {@code "1 Gbps"}. Default: 1.
    *
    * @return megabits (10^6 bits) per second, at least 0
@@ -49,12 +76,72 @@ public final class EdgeCloudConfig {
     return bandwidthThresholdMbps;
   }
 
+  /**
+   * The worker that has the last layers, such as {@code worker.example:7443}. In JSON {@code worker}. Default: none.
+   *
+   * @return host and port (never null)
+   */
+  public Optional<String> worker() {
+    return Optional.ofNullable(worker);
+  }
+
+  /**
+   * The folder with keys and certificates for the worker, as {@code llm-mobile keys} makes it. In JSON {@code tls}.
+   *
+   * @return the folder; empty without TLS (never null)
+   */
+  public Optional<Path> tls() {
+    return Optional.ofNullable(tls);
+  }
+
+  /**
+   * Whether the worker is spoken to without TLS, which is for workers on this machine. In JSON {@code insecure}. Default:
+   * false.
+   *
+   * @return true if so
+   */
+  public boolean insecure() {
+    return insecure;
+  }
+
+  /**
+   * Layers that the device evaluates itself. In JSON {@code split}, a number or {@code "auto"}. Default: 0, which is
+   * {@code "auto"}: measured times decide where to split, and whether to.
+   *
+   * @return at least 0
+   */
+  public int split() {
+    return split;
+  }
+
+  /**
+   * How hidden states travel. In JSON {@code codec}; docs/edge-cloud.md has the names. Default: none, the choice of the
+   * module that sends them.
+   *
+   * @return the name, if one is given (never null)
+   */
+  public Optional<String> codec() {
+    return Optional.ofNullable(codec);
+  }
+
   static EdgeCloudConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
     fields.put(BANDWIDTH, (r, p) -> b.bandwidthThresholdMbps(r.isText() ? mbps(r.text(p), p) : r.number(p)));
+    fields.put(WORKER, (r, p) -> b.worker(r.text(p)));
+    fields.put(TLS, (r, p) -> b.tls(r.path(p)));
+    fields.put(INSECURE, (r, p) -> b.insecure(r.flag(p)));
+    fields.put(SPLIT, (r, p) -> b.split(r.isText() ? auto(r.text(p), p) : r.integer(p)));
+    fields.put(CODEC, (r, p) -> b.codec(r.text(p)));
     reader.object(path, fields);
     return b.build();
+  }
+
+  private static int auto(String text, String path) {
+    if (!text.equals(AUTO)) {
+      throw ConfigReader.error(path, "must be a number of layers or \"auto\", but is " + ConfigReader.quoted(text));
+    }
+    return 0;
   }
 
   private static double mbps(String text, String path) {
@@ -79,18 +166,38 @@ public final class EdgeCloudConfig {
   JsonObject toJson() {
     JsonObject json = new JsonObject();
     json.addProperty(BANDWIDTH, bandwidthThresholdMbps);
+    if (worker != null) {
+      json.addProperty(WORKER, worker);
+    }
+    if (tls != null) {
+      json.addProperty(TLS, tls.toString());
+    }
+    if (insecure) {
+      json.addProperty(INSECURE, true);
+    }
+    if (split > 0) {
+      json.addProperty(SPLIT, split);
+    }
+    if (codec != null) {
+      json.addProperty(CODEC, codec);
+    }
     return json;
   }
 
   @Override
   public boolean equals(Object other) {
-    return other instanceof EdgeCloudConfig
-        && Double.compare(bandwidthThresholdMbps, ((EdgeCloudConfig) other).bandwidthThresholdMbps) == 0;
+    if (!(other instanceof EdgeCloudConfig)) {
+      return false;
+    }
+    EdgeCloudConfig that = (EdgeCloudConfig) other;
+    return Double.compare(bandwidthThresholdMbps, that.bandwidthThresholdMbps) == 0 && insecure == that.insecure
+        && split == that.split && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
+        && Objects.equals(codec, that.codec);
   }
 
   @Override
   public int hashCode() {
-    return Double.hashCode(bandwidthThresholdMbps);
+    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, split, codec);
   }
 
   @Override
@@ -101,6 +208,11 @@ public final class EdgeCloudConfig {
   /** Collects an {@link EdgeCloudConfig}. Not for use by several threads at once. */
   public static final class Builder {
     private double bandwidthThresholdMbps = 1.0;
+    private @Nullable String worker;
+    private @Nullable Path tls;
+    private boolean insecure;
+    private int split;
+    private @Nullable String codec;
 
     private Builder() {}
 
@@ -116,6 +228,61 @@ public final class EdgeCloudConfig {
     }
 
     /**
+     * Sets {@link EdgeCloudConfig#worker()}.
+     *
+     * @param worker host and port (required)
+     * @return this
+     */
+    public Builder worker(String worker) {
+      this.worker = Objects.requireNonNull(worker, "worker");
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#tls()}.
+     *
+     * @param tls the folder (required)
+     * @return this
+     */
+    public Builder tls(Path tls) {
+      this.tls = Objects.requireNonNull(tls, "tls");
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#insecure()}.
+     *
+     * @param insecure true to go without TLS
+     * @return this
+     */
+    public Builder insecure(boolean insecure) {
+      this.insecure = insecure;
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#split()}.
+     *
+     * @param split layers, at least 1; 0 for auto
+     * @return this
+     */
+    public Builder split(int split) {
+      this.split = split;
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#codec()}.
+     *
+     * @param codec the codec's name (required)
+     * @return this
+     */
+    public Builder codec(String codec) {
+      this.codec = Objects.requireNonNull(codec, "codec");
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
@@ -127,6 +294,15 @@ public final class EdgeCloudConfig {
       if (!(bandwidthThresholdMbps >= 0 && bandwidthThresholdMbps <= Double.MAX_VALUE)) {
         throw ConfigReader.error(
             PATH + "." + BANDWIDTH, "must be finite and at least 0, but is " + bandwidthThresholdMbps);
+      }
+      if (split < 0) {
+        throw ConfigReader.error(PATH + "." + SPLIT, "must be at least 0, but is " + split);
+      }
+      if (worker == null && (tls != null || insecure)) {
+        throw ConfigReader.error(PATH, TLS + " and " + INSECURE + " need a " + WORKER);
+      }
+      if (worker != null && (tls == null) != insecure) {
+        throw ConfigReader.error(PATH, "a " + WORKER + " needs either " + TLS + " or " + INSECURE);
       }
       return new EdgeCloudConfig(this);
     }

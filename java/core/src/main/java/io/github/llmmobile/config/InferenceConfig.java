@@ -84,6 +84,17 @@ public final class InferenceConfig {
   }
 
   /**
+   * This configuration for work that stays on the device.
+   *
+   * @return the same without {@link #edgeCloud()} (never null)
+   */
+  public InferenceConfig withoutEdgeCloud() {
+    Builder b = toBuilder();
+    b.edgeCloud = null;
+    return b.build();
+  }
+
+  /**
    * Reads the JSON form.
    *
    * @param json one JSON object (required)

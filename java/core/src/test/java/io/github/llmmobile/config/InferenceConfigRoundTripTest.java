@@ -9,6 +9,7 @@ import io.github.llmmobile.LlmException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.nio.file.Paths;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
@@ -58,7 +59,16 @@ class InferenceConfigRoundTripTest {
       b.maxNewTokens(random.nextInt(1000) - 1);
     }
     if (random.nextBoolean()) {
-      b.edgeCloud(EdgeCloudConfig.builder().bandwidthThresholdMbps(real(random, 1e6)).build());
+      EdgeCloudConfig.Builder edge = EdgeCloudConfig.builder().bandwidthThresholdMbps(real(random, 1e6));
+      if (random.nextBoolean()) {
+        edge.worker("worker-" + random.nextInt(100) + ".example:7443").split(random.nextInt(100));
+        if (random.nextBoolean()) {
+          edge.insecure(true).codec("int8");
+        } else {
+          edge.tls(Paths.get("keys", "of \"mine\""));
+        }
+      }
+      b.edgeCloud(edge.build());
     }
     if (random.nextBoolean()) {
       b.tokenPruning(TokenPruningConfig.builder()

@@ -28,6 +28,21 @@ class InferenceConfigTest {
       "  \"max_new_tokens\": 100, \"strict\": true }");
 
   @Test
+  void aWorkerIsNamedWithAllThatItNeeds() {
+    EdgeCloudConfig edge = InferenceConfig.fromJson("{\"edge_cloud_config\":{\"worker\":\"w.example:7443\","
+        + "\"tls\":\"keys\",\"split\":15,\"codec\":\"int8\"}}").edgeCloud().orElseThrow();
+    assertEquals("w.example:7443", edge.worker().orElseThrow());
+    assertEquals("keys", edge.tls().orElseThrow().toString());
+    assertEquals(15, edge.split());
+    assertEquals("int8", edge.codec().orElseThrow());
+    assertEquals(1, edge.bandwidthThresholdMbps());
+    assertEquals(0, InferenceConfig.fromJson("{\"edge_cloud_config\":{\"split\":\"auto\"}}").edgeCloud()
+        .orElseThrow().split());
+    InferenceConfig config = InferenceConfig.fromJson("{\"edge_cloud_config\":{},\"max_new_tokens\":3}");
+    assertEquals("{\"max_new_tokens\":3}", config.withoutEdgeCloud().toJson().replace(",\"strict\":false", ""));
+  }
+
+  @Test
   void everyKeyIsRead() {
     InferenceConfig config = InferenceConfig.fromJson(FULL);
     assertEquals(1.0, config.edgeCloud().orElseThrow().bandwidthThresholdMbps());
@@ -218,6 +233,14 @@ class InferenceConfigTest {
             "layer_compression_config.compression_rank: must be at least 0, but is -1"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":-1}}",
             "edge_cloud_config.bandwidth_threshold: must be finite and at least 0, but is -1.0"),
+        bad("{\"edge_cloud_config\":{\"split\":-1}}", "edge_cloud_config.split: must be at least 0, but is -1"),
+        bad("{\"edge_cloud_config\":{\"split\":\"half\"}}",
+            "edge_cloud_config.split: must be a number of layers or \"auto\", but is \"half\""),
+        bad("{\"edge_cloud_config\":{\"insecure\":true}}", "edge_cloud_config: tls and insecure need a worker"),
+        bad("{\"edge_cloud_config\":{\"worker\":\"a:1\"}}",
+            "edge_cloud_config: a worker needs either tls or insecure"),
+        bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"tls\":\"keys\",\"insecure\":true}}",
+            "edge_cloud_config: a worker needs either tls or insecure"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":1e999}}",
             "edge_cloud_config.bandwidth_threshold: must be finite and at least 0, but is Infinity"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":\"fast\"}}",

@@ -1,5 +1,8 @@
 package io.github.llmmobile.edge;
 
+import io.github.llmmobile.edge.policy.Reason;
+import org.jspecify.annotations.Nullable;
+
 /** Where one step of a split session was made, and why. Immutable. */
 public final class SplitEvent {
   /** Where. */
@@ -11,6 +14,7 @@ public final class SplitEvent {
   }
 
   private final Where where;
+  private final Reason why;
   private final String reason;
   private final int position;
   private final int rows;
@@ -21,18 +25,28 @@ public final class SplitEvent {
   private final int queueMicros;
   private final int computeMicros;
 
-  SplitEvent(Where where, String reason, int position, int rows, WorkerStream.Answer answer, long lowerMicros,
-      long upperMicros) {
+  private SplitEvent(Where where, Reason why, String reason, int position, int rows,
+      WorkerStream.@Nullable Answer answer, long lowerMicros, long upperMicros) {
     this.where = where;
+    this.why = why;
     this.reason = reason;
     this.position = position;
     this.rows = rows;
-    sentBytes = answer.sentBytes;
-    receivedBytes = answer.receivedBytes;
-    queueMicros = answer.queueMicros;
-    computeMicros = answer.computeMicros;
+    sentBytes = answer == null ? 0 : answer.sentBytes;
+    receivedBytes = answer == null ? 0 : answer.receivedBytes;
+    queueMicros = answer == null ? 0 : answer.queueMicros;
+    computeMicros = answer == null ? 0 : answer.computeMicros;
     this.lowerMicros = lowerMicros;
     this.upperMicros = upperMicros;
+  }
+
+  static SplitEvent split(Reason why, int position, int rows, WorkerStream.Answer answer, long lowerMicros,
+      long upperMicros) {
+    return new SplitEvent(Where.SPLIT, why, "", position, rows, answer, lowerMicros, upperMicros);
+  }
+
+  static SplitEvent local(Reason why, String reason, int position, int rows, long lowerMicros, long upperMicros) {
+    return new SplitEvent(Where.LOCAL, why, reason, position, rows, null, lowerMicros, upperMicros);
   }
 
   /**
@@ -45,9 +59,18 @@ public final class SplitEvent {
   }
 
   /**
+   * Why it was made there.
+   *
+   * @return the reason; {@link Reason#REMOTE_FAILED} for whatever {@link #reason()} says went wrong (never null)
+   */
+  public Reason why() {
+    return why;
+  }
+
+  /**
    * Why it was made on this device.
    *
-   * @return a word: {@code deadline} (the answer did not come in time), {@code late} (it still has not come), {@code
+   * @return a word: {@link #why()} as in JSON if that is the policy's, {@code deadline} (the answer did not come in time), {@code late} (it still has not come), {@code
    *     stalled}, {@code connection}, {@code connecting}, {@code draining}, {@code refused}, {@code gate} and what it says,
    *     {@code answer} (the worker's was unusable), or a code of the protocol in lower case; empty for a step that was split (never null)
    */
@@ -130,7 +153,7 @@ public final class SplitEvent {
 
   @Override
   public String toString() {
-    return "SplitEvent[" + where + (reason.isEmpty() ? "" : " " + reason) + ", position=" + position + ", rows=" + rows
+    return "SplitEvent[" + where + " " + (reason.isEmpty() ? why.jsonName() : reason) + ", position=" + position + ", rows=" + rows
         + ", sentBytes=" + sentBytes + ", receivedBytes=" + receivedBytes + ", lowerMicros=" + lowerMicros
         + ", upperMicros=" + upperMicros + ", queueMicros=" + queueMicros + ", computeMicros=" + computeMicros + "]";
   }

@@ -1,7 +1,8 @@
 package io.github.llmmobile.edge;
 
-import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.policy.SplitPolicy;
+import io.github.llmmobile.edge.wire.Range;
 import java.time.Duration;
 import java.util.Objects;
 import java.util.Optional;
@@ -20,6 +21,9 @@ public final class SplitOptions {
   private final Duration connectTimeout;
   private final Duration remoteWait;
   private final SplitGate gate;
+  private final @Nullable SplitPolicy policy;
+  private final int promptTokens;
+  private final int answerTokens;
 
   private SplitOptions(Builder b) {
     split = b.split;
@@ -33,6 +37,9 @@ public final class SplitOptions {
     connectTimeout = b.connectTimeout;
     remoteWait = b.remoteWait;
     gate = b.gate;
+    policy = b.policy;
+    promptTokens = b.promptTokens;
+    answerTokens = b.answerTokens;
   }
 
   /**
@@ -62,11 +69,15 @@ public final class SplitOptions {
     b.connectTimeout = connectTimeout;
     b.remoteWait = remoteWait;
     b.gate = gate;
+    b.policy = policy;
+    b.promptTokens = promptTokens;
+    b.answerTokens = answerTokens;
     return b;
   }
 
   /**
-   * Layers that this device evaluates itself. Default: 0, as few as the worker allows.
+   * Layers that this device evaluates itself. Default: 0. Then a session with a {@link #policy()} and local fallback
+   * measures and plans, and may come to the end that no split pays; others keep as few as the worker allows.
    *
    * @return the first layer of the worker's part, or 0
    */
@@ -169,6 +180,33 @@ public final class SplitOptions {
     return gate;
   }
 
+  /**
+   * Decides what may be sent and whether a split pays. Default: none, and the worker is always used.
+   *
+   * @return the policy, if there is one (never null)
+   */
+  public Optional<SplitPolicy> policy() {
+    return Optional.ofNullable(policy);
+  }
+
+  /**
+   * Length of the first prompt, which the plan reckons with. Default: 64.
+   *
+   * @return tokens
+   */
+  public int promptTokens() {
+    return promptTokens;
+  }
+
+  /**
+   * Expected length of the first answer, which the plan reckons with. Default: 128.
+   *
+   * @return tokens
+   */
+  public int answerTokens() {
+    return answerTokens;
+  }
+
   /** Collects {@link SplitOptions}. Not for use by several threads at once. */
   public static final class Builder {
     private int split;
@@ -182,6 +220,9 @@ public final class SplitOptions {
     private Duration connectTimeout = Duration.ofSeconds(3);
     private Duration remoteWait = Duration.ofSeconds(10);
     private SplitGate gate = (rows, bytes) -> Optional.empty();
+    private @Nullable SplitPolicy policy;
+    private int promptTokens = 64;
+    private int answerTokens = 128;
 
     private Builder() {}
 
@@ -307,29 +348,48 @@ public final class SplitOptions {
     }
 
     /**
+     * Sets {@link SplitOptions#policy()}.
+     *
+     * @param policy the policy, which other sessions with this worker may share (required)
+     * @return this
+     */
+    public Builder policy(SplitPolicy policy) {
+      this.policy = Objects.requireNonNull(policy, "policy");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#promptTokens()} and {@link SplitOptions#answerTokens()}.
+     *
+     * @param prompt tokens, at least 0
+     * @param answer tokens, at least 0
+     * @return this
+     */
+    public Builder turn(int prompt, int answer) {
+      promptTokens = prompt;
+      answerTokens = answer;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the options (never null)
      * @throws LlmException RANGE if a value is outside its range
      */
     public SplitOptions build() {
-      check("split", split, 0, 100_000);
-      check("contextTokens", contextTokens, 0, 1 << 27);
-      check("threads", threads, 0, 512);
-      check("batchThreads", batchThreads, 0, 512);
-      check("connectTimeout in ms", connectTimeout.toMillis(), 1, Integer.MAX_VALUE);
-      check("remoteWait in ms", remoteWait.toMillis(), 0, Integer.MAX_VALUE);
+      Range.check("split", split, 0, 100_000);
+      Range.check("contextTokens", contextTokens, 0, 1 << 27);
+      Range.check("threads", threads, 0, 512);
+      Range.check("batchThreads", batchThreads, 0, 512);
+      Range.check("promptTokens", promptTokens, 0, 1 << 27);
+      Range.check("answerTokens", answerTokens, 0, 1 << 27);
+      Range.check("connectTimeout in ms", connectTimeout.toMillis(), 1, Integer.MAX_VALUE);
+      Range.check("remoteWait in ms", remoteWait.toMillis(), 0, Integer.MAX_VALUE);
       if (stepDeadline != null) {
-        check("stepDeadline in ms", stepDeadline.toMillis(), 1, Integer.MAX_VALUE);
+        Range.check("stepDeadline in ms", stepDeadline.toMillis(), 1, Integer.MAX_VALUE);
       }
       return new SplitOptions(this);
-    }
-
-    private static void check(String name, long value, long least, long most) {
-      if (value < least || value > most) {
-        throw new LlmException(
-            ErrorCode.RANGE, name + ": must be from " + least + " to " + most + ", but is " + value);
-      }
     }
   }
 }

@@ -10,8 +10,12 @@ import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.SessionOptions;
+import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.StopReason;
 import io.github.llmmobile.TokenLogprob;
+import io.github.llmmobile.edge.policy.Reason;
+import io.github.llmmobile.edge.policy.SplitChoice;
+import io.github.llmmobile.edge.policy.SplitPlanner;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Rows;
 import java.nio.FloatBuffer;
@@ -44,6 +48,7 @@ public final class SplitSession implements AutoCloseable {
 
   private static final int DEFAULT_CONTEXT = 4096;
   private static final int MAX_TOP_K = 256;
+  private static final double MICROS_PER_MILLI = 1e3;
 
   private final LlmModel model;
   private final ModelInfo info;
@@ -55,6 +60,8 @@ public final class SplitSession implements AutoCloseable {
   private final RowHistory history;
   private final WorkerLink link;
   private final WorkerAddress address;
+  private final SplitChoice choice;
+  private final SplitPlanner.@Nullable Plan plan;
   private final SplitStats.Recorder stats = new SplitStats.Recorder();
   private final Set<Integer> endTokens = new HashSet<>();
   private final FloatBuffer hidden;
@@ -63,14 +70,18 @@ public final class SplitSession implements AutoCloseable {
   private int upperPosition;
   /** What the lower layers took in the running step. */
   private long lowerNanos;
+  /** Tokens that the answer may still have, the next one included. */
+  private int remaining;
   private volatile CompletableFuture<Void> cancel = new CompletableFuture<>();
 
-  private SplitSession(LlmModel model, WorkerAddress address, SplitOptions options, int split, int contextTokens) {
+  private SplitSession(LlmModel model, WorkerAddress address, SplitOptions options, SplitStart start) {
     this.model = model;
     this.address = address;
     this.options = options;
-    this.split = split;
-    this.contextTokens = contextTokens;
+    split = start.split;
+    contextTokens = context(model.info(), start.worker, options);
+    choice = start.choice;
+    plan = start.plan;
     info = model.info();
     for (int token : info.endTokens()) {
       endTokens.add(token);
@@ -82,9 +93,9 @@ public final class SplitSession implements AutoCloseable {
     LlmSession rest = null;
     try {
       // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
-      rest = options.localFallback() ? model.newSession(part(LayerRange.of(split, 0))) : null;
+      rest = start.localFallback ? model.newSession(part(LayerRange.of(split, 0))) : null;
       link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
-          info.layers(), contextTokens, options.codec()), history, options, stats);
+          info.layers(), contextTokens, options.codec()), history, options, start.policy, stats);
     } catch (RuntimeException e) {
       lower.close();
       if (rest != null) {
@@ -111,35 +122,19 @@ public final class SplitSession implements AutoCloseable {
    * @return the session; the caller closes it (never null)
    * @throws LlmException REMOTE_REFUSED if the worker has another model, other layers, other keys, speaks another version
    *     or does not take sessions of that length; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
-   *     RANGE if the split is not within the model; IO if keys cannot be read; what opening sessions throws
+   *     RANGE if the split is not within the model; OUT_OF_MEMORY if the device's state has too little memory for any plan; IO
+   *     if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");
-    ModelInfo info = model.info();
-    WorkerInfo worker = null;
-    ProtocolException absence = null;
-    try (WorkerChannel channel = new WorkerChannel(address)) {
-      worker = channel.describe(options.connectTimeout().toMillis());
-    } catch (ProtocolException e) {
-      if (!e.passes() || !options.localFallback()) {
-        throw Failures.of(address, e);
-      }
-      absence = e;
-    }
-    int split = options.split() > 0 ? options.split() : worker == null ? info.layers() / 2 : worker.layerBegin();
-    if (split < 1 || split >= info.layers()) {
-      throw new LlmException(ErrorCode.RANGE,
-          "split: must be from 1 to " + (info.layers() - 1) + ", but is " + split);
-    }
-    if (worker != null) {
-      worker.check(info.fingerprint(), info.embedding(), info.layers(), split, options.codec());
-    }
-    SplitSession session = new SplitSession(model, address, options, split, context(info, worker, options));
+    SplitStart start = SplitStart.of(model, address, options);
+    SplitSession session = new SplitSession(model, address, options, start);
     try {
-      if (absence != null) {
-        session.link.connectLater(absence);
-      } else {
+      if (start.connects()) {
         session.connect();
+      } else {
+        session.link.allow(start.absence != null);
+        session.link.connectLater(start.absence);
       }
       return session;
     } catch (RuntimeException e) {
@@ -148,7 +143,8 @@ public final class SplitSession implements AutoCloseable {
     }
   }
 
-  private static int context(ModelInfo info, @Nullable WorkerInfo worker, SplitOptions options) {
+  /** Tokens that a session will hold. */
+  static int context(ModelInfo info, @Nullable WorkerInfo worker, SplitOptions options) {
     int most = worker == null ? Integer.MAX_VALUE : worker.maxPositions();
     if (options.contextTokens() > most) {
       throw new LlmException(ErrorCode.REMOTE_REFUSED,
@@ -200,12 +196,30 @@ public final class SplitSession implements AutoCloseable {
   }
 
   /**
+   * What was planned when the session began.
+   *
+   * @return the plan; empty if the split was fixed or nothing could be measured (never null)
+   */
+  public Optional<SplitPlanner.Plan> plan() {
+    return Optional.ofNullable(plan);
+  }
+
+  /**
    * Counters since the session began.
    *
    * @return the counters (never null)
    */
   public SplitStats stats() {
     return stats.stats();
+  }
+
+  /**
+   * Counters of the part of the model that this device evaluates in any case: memory and threads. It samples nothing.
+   *
+   * @return the counters (never null)
+   */
+  public SessionStats deviceStats() {
+    return lower.stats();
   }
 
   /**
@@ -238,6 +252,7 @@ public final class SplitSession implements AutoCloseable {
     int[] made = new int[16];
     int count = 0;
     StopReason reason = null;
+    remaining = generation.maxTokens() < 0 ? options.answerTokens() : generation.maxTokens();
     try {
       rewind(reused);
       Candidates candidates = step(Arrays.copyOfRange(prompt, reused, prompt.length), sampler.count(), listener);
@@ -258,6 +273,7 @@ public final class SplitSession implements AutoCloseable {
           } else if (tokens.length == contextTokens) {
             reason = StopReason.CONTEXT_FULL;
           } else {
+            remaining = Math.max(1, remaining - 1);
             candidates = step(new int[] {token}, sampler.count(), listener);
           }
         }
@@ -309,7 +325,7 @@ public final class SplitSession implements AutoCloseable {
       for (int at = 0; at < added.length; at += MAX_BATCH) {
         stopIfCancelled();
         lowerBatch(Arrays.copyOfRange(added, at, Math.min(at + MAX_BATCH, added.length)));
-        if (at + MAX_BATCH < added.length && !gate().isPresent()) {
+        if (at + MAX_BATCH < added.length && refusal() == null) {
           link.sendAhead();
         }
       }
@@ -336,33 +352,40 @@ public final class SplitSession implements AutoCloseable {
   }
 
   private Candidates finish(int rows, int topK, SplitListener listener, long begin) throws InterruptedException {
-    Optional<String> refusal = gate();
-    String reason = refusal.map(why -> "gate: " + why).orElse("");
+    Refusal refusal = refusal();
     long waitUntil = System.nanoTime() + options.remoteWait().toNanos();
-    while (!refusal.isPresent()) {
+    while (refusal == null) {
       int sentRows = link.gap();
       WorkerLink.Outcome outcome = link.step(topK, cancel);
       stopIfCancelled();
       Candidates candidates = outcome.answer == null ? null : parse(outcome.answer, topK);
       if (outcome.answer != null && candidates != null) {
-        report(listener, new SplitEvent(SplitEvent.Where.SPLIT, "", tokens.length, Math.max(rows, sentRows),
-            outcome.answer, micros(lowerNanos), micros(System.nanoTime() - begin - lowerNanos)));
+        SplitEvent event = SplitEvent.split(choice.reason(), tokens.length, Math.max(rows, sentRows), outcome.answer,
+            micros(lowerNanos), micros(System.nanoTime() - begin - lowerNanos));
+        if (event.rows() == 1) {
+          choice.splitStep(event.lowerMicros() / MICROS_PER_MILLI, event.upperMicros() / MICROS_PER_MILLI);
+        }
+        report(listener, event);
         return candidates;
       }
-      reason = outcome.answer == null ? outcome.reason : "answer";
       if (upper != null) {
+        refusal = new Refusal(Reason.REMOTE_FAILED, outcome.answer == null ? outcome.reason : "answer");
         break;
       }
       awaitWorker(waitUntil);
     }
     if (upper == null) {
       throw new LlmException(ErrorCode.REMOTE_UNAVAILABLE,
-          "the worker may not be used (" + reason + "), and there is no local fallback");
+          "the worker may not be used (" + refusal.why.text() + "), and there is no local fallback");
     }
+    int behind = tokens.length - upperPosition;
     Candidates candidates = upperHere(upper, topK);
-    report(listener, new SplitEvent(SplitEvent.Where.LOCAL, reason, tokens.length, rows,
-        new WorkerStream.Answer(new byte[0], 0, 0, 0, 0, 0), micros(lowerNanos),
-        micros(System.nanoTime() - begin - lowerNanos)));
+    SplitEvent event = SplitEvent.local(refusal.why, refusal.word, tokens.length, rows, micros(lowerNanos),
+        micros(System.nanoTime() - begin - lowerNanos));
+    if (behind == 1 && refusal.why != Reason.REMOTE_FAILED) {
+      choice.localStep(event.lowerMicros() / MICROS_PER_MILLI, event.upperMicros() / MICROS_PER_MILLI);
+    }
+    report(listener, event);
     return candidates;
   }
 
@@ -376,9 +399,28 @@ public final class SplitSession implements AutoCloseable {
     }
   }
 
-  private Optional<String> gate() {
+  /** Why a step is not tried at the worker, or has failed there. */
+  private static final class Refusal {
+    private final Reason why;
+    private final String word;
+
+    Refusal(Reason why, String word) {
+      this.why = why;
+      this.word = word;
+    }
+  }
+
+  /** Asks before each step, and sees to it that what is asked is known. */
+  private @Nullable Refusal refusal() {
     int rows = link.gap();
-    return options.gate().refusal(rows, (long) rows * options.codec().recordBytes(info.embedding()));
+    Optional<String> gate = options.gate().refusal(rows, (long) rows * options.codec().recordBytes(info.embedding()));
+    Optional<Reason> refused = gate.isPresent() ? Optional.of(Reason.GATE)
+        : choice.refusal(tokens.length - 1 - upperPosition, remaining);
+    if (!gate.isPresent() && choice.wantsProbe()) {
+      link.probe();
+    }
+    link.allow(!refused.isPresent());
+    return refused.map(why -> new Refusal(why, gate.map(says -> "gate: " + says).orElse(why.jsonName()))).orElse(null);
   }
 
   private void report(SplitListener listener, SplitEvent event) {

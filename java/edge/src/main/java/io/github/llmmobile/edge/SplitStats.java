@@ -9,6 +9,7 @@ public final class SplitStats {
   private final int missedDeadlines;
   private final int connections;
   private final int losses;
+  private final int probes;
   private final long replayedRows;
   private final long sentBytes;
   private final long receivedBytes;
@@ -21,6 +22,7 @@ public final class SplitStats {
     missedDeadlines = r.missedDeadlines;
     connections = r.connections;
     losses = r.losses;
+    probes = r.probes;
     replayedRows = r.replayedRows;
     sentBytes = r.sentBytes;
     receivedBytes = r.receivedBytes;
@@ -72,6 +74,15 @@ public final class SplitStats {
    */
   public int losses() {
     return losses;
+  }
+
+  /**
+   * Times that the way was measured in the course of the session.
+   *
+   * @return their number, those at the start apart
+   */
+  public int probes() {
+    return probes;
   }
 
   /**
@@ -131,6 +142,7 @@ public final class SplitStats {
     private int missedDeadlines;
     private int connections;
     private int losses;
+    private int probes;
     private long replayedRows;
     private long sentBytes;
     private long receivedBytes;
@@ -165,6 +177,10 @@ public final class SplitStats {
 
     synchronized void lost() {
       losses++;
+    }
+
+    synchronized void probed() {
+      probes++;
     }
 
     synchronized void replayed(int rows) {

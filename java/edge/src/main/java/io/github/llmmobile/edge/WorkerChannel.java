@@ -1,5 +1,6 @@
 package io.github.llmmobile.edge;
 
+import com.google.protobuf.ByteString;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.proto.DescribeRequest;
@@ -58,10 +59,16 @@ final class WorkerChannel implements AutoCloseable {
   }
 
   WorkerInfo describe(long timeoutMs) throws ProtocolException {
+    return describe(timeoutMs, 0);
+  }
+
+  /** The same with a number of bytes that mean nothing. */
+  WorkerInfo describe(long timeoutMs, int padding) throws ProtocolException {
     try {
       return new WorkerInfo(blocking.withDeadlineAfter(timeoutMs, TimeUnit.MILLISECONDS).describe(
           DescribeRequest.newBuilder()
-              .setProtocolMin(Wire.PROTOCOL_MIN).setProtocolMax(Wire.PROTOCOL_MAX).build()));
+              .setProtocolMin(Wire.PROTOCOL_MIN).setProtocolMax(Wire.PROTOCOL_MAX)
+              .setPadding(ByteString.copyFrom(new byte[padding])).build()));
     } catch (StatusRuntimeException e) {
       throw ProtocolException.of(e);
     }

@@ -2,12 +2,16 @@ package io.github.llmmobile.edge;
 
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.policy.LayerCosts;
 import io.github.llmmobile.edge.proto.Capabilities;
 import io.github.llmmobile.edge.wire.Wire;
 import java.time.Duration;
+import java.util.Optional;
 
 /** What a worker says about itself. Immutable. */
 public final class WorkerInfo {
+  private static final double NANOS_PER_MILLI = 1e6;
+
   private final Capabilities capabilities;
 
   WorkerInfo(Capabilities capabilities) {
@@ -89,6 +93,27 @@ public final class WorkerInfo {
    */
   public int maxPositions() {
     return capabilities.getMaxPositions();
+  }
+
+  /**
+   * What its layers take for one session at a time.
+   *
+   * @return as the worker measured when it started; empty if it does not tell (never null)
+   */
+  public Optional<LayerCosts> costs() {
+    double lastMs = capabilities.getLastLayerNs() / NANOS_PER_MILLI;
+    double layerMs = capabilities.getLayerNs() / NANOS_PER_MILLI;
+    return lastMs == 0 ? Optional.empty()
+        : Optional.of(LayerCosts.of(layers(), layerMs, lastMs, layerMs, capabilities.getRowNs() / NANOS_PER_MILLI));
+  }
+
+  /**
+   * How long steps have waited for their turn lately.
+   *
+   * @return nanoseconds; 0 if the worker does not tell
+   */
+  public long queueNanos() {
+    return capabilities.getQueueNs();
   }
 
   /**

@@ -1,8 +1,12 @@
 package io.github.llmmobile.edge;
 
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Label;
 import io.github.llmmobile.edge.wire.ProtocolException;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
@@ -34,6 +38,7 @@ final class WorkerLink implements AutoCloseable {
   private final WorkerStream.Identity identity;
   private final RowHistory history;
   private final SplitOptions options;
+  private final SplitPolicy policy;
   private final SplitStats.Recorder stats;
   private final Deadlines deadlines;
   private final Thread thread;
@@ -46,14 +51,17 @@ final class WorkerLink implements AutoCloseable {
   private @Nullable ProtocolException lastFailure;
   private boolean refused;
   private boolean resting;
+  private boolean allowed = true;
+  private boolean probing;
   private boolean closed;
 
   WorkerLink(WorkerAddress address, WorkerStream.Identity identity, RowHistory history, SplitOptions options,
-      SplitStats.Recorder stats) {
+      SplitPolicy policy, SplitStats.Recorder stats) {
     this.address = address;
     this.identity = identity;
     this.history = history;
     this.options = options;
+    this.policy = policy;
     this.stats = stats;
     deadlines = new Deadlines(options.stepDeadline());
     thread = new Thread(this::keepConnected, "llmm-edge-link");
@@ -90,8 +98,12 @@ final class WorkerLink implements AutoCloseable {
     }
   }
 
-  /** Begins without a worker, which did not answer just now. */
-  void connectLater(ProtocolException failure) {
+  /**
+   * Begins without a worker.
+   *
+   * @param failure why, if it was asked and did not answer
+   */
+  void connectLater(@Nullable ProtocolException failure) {
     synchronized (this) {
       lastFailure = failure;
     }
@@ -101,6 +113,28 @@ final class WorkerLink implements AutoCloseable {
   /** Why there is no stream, if there is none. */
   synchronized @Nullable ProtocolException lastFailure() {
     return stream == null ? lastFailure : null;
+  }
+
+  /**
+   * Whether anything may be sent. Meanwhile a stream that there is stays, as long as the worker keeps it, and none is
+   * opened.
+   */
+  synchronized void allow(boolean now) {
+    if (now != allowed) {
+      allowed = now;
+      // What the worker ended while nothing was to do is gone back to in the background, for there may be much to send.
+      resting = false;
+      notifyAll();
+    }
+  }
+
+  /** Has the way measured, on the link's own thread. */
+  synchronized void probe() {
+    if (!probing && !refused) {
+      probing = true;
+      policy.link().probed();
+      notifyAll();
+    }
   }
 
   /** Rows that the next step has to bring: the worker's gap. */
@@ -230,6 +264,7 @@ final class WorkerLink implements AutoCloseable {
 
   private Outcome tooLate(WorkerStream current, @Nullable CompletableFuture<WorkerStream.Answer> last) {
     stats.missed();
+    policy.link().outage();
     if (last == null) {
       drop(current, new ProtocolException(Code.CODE_UNSPECIFIED, "the worker has stopped answering"));
     } else {
@@ -265,9 +300,17 @@ final class WorkerLink implements AutoCloseable {
     boolean all = piece.end == history.size();
     return current.step(piece, all ? topK : 0).whenComplete((answer, failure) -> {
       if (answer != null) {
-        stats.transferred(answer.sentBytes, answer.receivedBytes);
+        transferred(answer);
       }
     });
+  }
+
+  private void transferred(WorkerStream.Answer answer) {
+    stats.transferred(answer.sentBytes, answer.receivedBytes);
+    if (answer.alone) {
+      policy.transferred(answer.sentBytes,
+          answer.nanos - TimeUnit.MICROSECONDS.toNanos((long) answer.queueMicros + answer.computeMicros));
+    }
   }
 
   private int maxRows(WorkerStream current) {
@@ -338,6 +381,9 @@ final class WorkerLink implements AutoCloseable {
       notifyAll();
     }
     stats.lost();
+    if (reason.code() == Code.CODE_UNSPECIFIED) {
+      policy.link().outage();
+    }
     broken.close();
   }
 
@@ -355,6 +401,10 @@ final class WorkerLink implements AutoCloseable {
     long backoff = BACKOFF_MS;
     try {
       while (awaitNeed()) {
+        if (probeDue()) {
+          measure();
+          continue;
+        }
         try {
           attempt();
           backoff = BACKOFF_MS;
@@ -375,7 +425,7 @@ final class WorkerLink implements AutoCloseable {
   }
 
   private synchronized boolean awaitNeed() throws InterruptedException {
-    while (!closed && (stream != null || refused || resting)) {
+    while (!closed && !probing && (stream != null || refused || resting || !allowed)) {
       wait();
     }
     return !closed;
@@ -387,6 +437,33 @@ final class WorkerLink implements AutoCloseable {
     while (!closed && left > 0) {
       wait(left);
       left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
+    }
+  }
+
+  private synchronized boolean probeDue() {
+    return probing;
+  }
+
+  private void measure() {
+    WorkerStream current;
+    synchronized (this) {
+      current = stream;
+    }
+    stats.probed();
+    try {
+      if (current != null) {
+        LinkProbe.run(current.channel(), policy, options.connectTimeout().toMillis());
+      } else {
+        try (WorkerChannel own = new WorkerChannel(address)) {
+          LinkProbe.run(own, policy, options.connectTimeout().toMillis());
+        }
+      }
+    } catch (ProtocolException | LlmException e) {
+      // Nothing is known then, and the gate stays as it is.
+    } finally {
+      synchronized (this) {
+        probing = false;
+      }
     }
   }
 
@@ -411,23 +488,33 @@ final class WorkerLink implements AutoCloseable {
     }
   }
 
-  /** Gives the worker what it lacks while tokens are made here, and puts the stream in place. */
+  /**
+   * Gives the worker what it lacks while tokens are made here, and puts the stream in place. Where the history is cut off on
+   * the way, so is what the worker has got.
+   */
   private boolean catchUp(WorkerStream opened)
       throws InterruptedException, ExecutionException, TimeoutException, ProtocolException {
-    int truncations = history.truncations();
-    int at = resumeAt(opened);
-    int had = opened.ready().getPosition();
-    if (at < had) {
-      credit(opened);
-      opened.rewind(at).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
-    }
+    Deque<Label> known = new ArrayDeque<>(opened.ready().getLabelList());
+    int at = opened.ready().getPosition();
+    int truncations = -1;
     for (;;) {
+      if (history.truncations() != truncations) {
+        truncations = history.truncations();
+        int same = resumeAt(known);
+        if (same < at) {
+          credit(opened);
+          opened.rewind(same).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
+          known.removeIf(label -> label.getPosition() > same);
+          at = same;
+        }
+      }
+      RowHistory.Piece piece;
       synchronized (this) {
-        if (closed) {
+        if (closed || !allowed) {
           return false;
         }
         if (history.truncations() != truncations) {
-          throw new ProtocolException(Code.CODE_UNSPECIFIED, "the history changed on the way");
+          continue;
         }
         if (history.size() - at <= FEW_ROWS) {
           if (opened.failure() != null) {
@@ -441,13 +528,14 @@ final class WorkerLink implements AutoCloseable {
           notifyAll();
           return true;
         }
+        piece = history.piece(at, maxRows(opened), !options.exactReplay());
       }
-      RowHistory.Piece piece = history.piece(at, maxRows(opened), !options.exactReplay());
       credit(opened);
       WorkerStream.Answer answer = opened.step(piece, 0).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
-      stats.transferred(answer.sentBytes, answer.receivedBytes);
+      transferred(answer);
       stats.replayed(piece.end - at);
       at = piece.end;
+      known.addFirst(Label.newBuilder().setPosition(piece.end).setLabel(piece.label).build());
     }
   }
 
@@ -458,8 +546,8 @@ final class WorkerLink implements AutoCloseable {
   }
 
   /** The longest part of the history that the worker has under the same name. */
-  private int resumeAt(WorkerStream opened) {
-    for (Label label : opened.ready().getLabelList()) {
+  private int resumeAt(Deque<Label> known) {
+    for (Label label : known) {
       OptionalLong own = history.labelAt(label.getPosition());
       if (own.isPresent() && own.getAsLong() == label.getLabel()) {
         return label.getPosition();

@@ -84,14 +84,18 @@ final class WorkerStream implements AutoCloseable {
     final int sentBytes;
     final int receivedBytes;
     final long nanos;
+    /** Nothing else was under way when it was asked for. */
+    final boolean alone;
 
-    Answer(byte[] candidates, int queueMicros, int computeMicros, int sentBytes, int receivedBytes, long nanos) {
+    Answer(byte[] candidates, int queueMicros, int computeMicros, int sentBytes, int receivedBytes, long nanos,
+        boolean alone) {
       this.candidates = candidates;
       this.queueMicros = queueMicros;
       this.computeMicros = computeMicros;
       this.sentBytes = sentBytes;
       this.receivedBytes = receivedBytes;
       this.nanos = nanos;
+      this.alone = alone;
     }
   }
 
@@ -100,14 +104,16 @@ final class WorkerStream implements AutoCloseable {
     final long seq;
     final int end;
     final int sentBytes;
+    final boolean alone;
     final long sentNanos = System.nanoTime();
     final CompletableFuture<Answer> answer = new CompletableFuture<>();
 
-    Pending(ServerBody.BodyCase kind, long seq, int end, int sentBytes) {
+    Pending(ServerBody.BodyCase kind, long seq, int end, int sentBytes, boolean alone) {
       this.kind = kind;
       this.seq = seq;
       this.end = end;
       this.sentBytes = sentBytes;
+      this.alone = alone;
     }
   }
 
@@ -194,6 +200,10 @@ final class WorkerStream implements AutoCloseable {
     return info;
   }
 
+  WorkerChannel channel() {
+    return channel;
+  }
+
   /** What the worker had when the epoch began. */
   Ready ready() {
     return ready.join();
@@ -241,8 +251,9 @@ final class WorkerStream implements AutoCloseable {
       }
       Sealed sealed = Wire.seal(sealer, body);
       ClientFrame frame = ClientFrame.newBuilder().setSealed(sealed).build();
-      Pending waiting = new Pending(kind, sealed.getSeq(), end, frame.getSerializedSize());
+      Pending waiting;
       synchronized (pending) {
+        waiting = new Pending(kind, sealed.getSeq(), end, frame.getSerializedSize(), pending.isEmpty());
         pending.add(waiting);
       }
       to.onNext(frame);
@@ -343,7 +354,7 @@ final class WorkerStream implements AutoCloseable {
   private void answer(Pending asked, byte[] candidates, int queueMicros, int computeMicros, int bytes) {
     credits.release();
     asked.answer.complete(new Answer(candidates, queueMicros, computeMicros, asked.sentBytes, bytes,
-        System.nanoTime() - asked.sentNanos));
+        System.nanoTime() - asked.sentNanos, asked.alone));
   }
 
   private void fail(ProtocolException reason) {

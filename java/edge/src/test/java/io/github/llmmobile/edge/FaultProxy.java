@@ -8,17 +8,30 @@ import java.io.UncheckedIOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.util.Arrays;
 import java.util.Set;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
-/** A way to a worker that can be broken: cut, or silent as a network is that loses every packet. */
+/**
+ * A way to a worker that can be broken: cut, or silent as a network is that loses every packet; and one that can be long or
+ * narrow, in both directions.
+ */
 final class FaultProxy implements Closeable {
+  private static final int PIECE_BYTES = 4096;
+  private static final int PIECES = 16;
+
   private final ServerSocket server;
   private final Set<Socket> sockets = ConcurrentHashMap.newKeySet();
   private final Object silence = new Object();
   private volatile int target;
   private volatile boolean silent;
   private volatile boolean closed;
+  private volatile long delayNanos;
+  private volatile long bitsPerSecond;
 
   FaultProxy(int target) {
     this.target = target;
@@ -48,6 +61,16 @@ final class FaultProxy implements Closeable {
     for (Socket socket : sockets) {
       close(socket);
     }
+  }
+
+  /** What comes through from now on takes so long. */
+  void delay(int millis) {
+    delayNanos = TimeUnit.MILLISECONDS.toNanos(millis);
+  }
+
+  /** And no more of it than this; 0 for any. */
+  void rate(long bits) {
+    bitsPerSecond = bits;
   }
 
   /** From now on nothing comes through, and nobody is told. */
@@ -89,20 +112,59 @@ final class FaultProxy implements Closeable {
     }
   }
 
+  /** Bytes on their way, and when they arrive. */
+  private static final class Piece {
+    private static final Piece END = new Piece(new byte[0], 0);
+    private final byte[] bytes;
+    private final long dueNanos;
+
+    Piece(byte[] bytes, long dueNanos) {
+      this.bytes = bytes;
+      this.dueNanos = dueNanos;
+    }
+  }
+
   private void pump(Socket from, Socket to) {
-    byte[] buffer = new byte[1 << 16];
+    // As full as a router's buffer: then whoever sends has to wait.
+    BlockingQueue<Piece> way = new ArrayBlockingQueue<>(PIECES);
+    start(() -> arrive(way, from, to));
+    byte[] buffer = new byte[PIECE_BYTES];
+    long free = System.nanoTime();
     try {
       InputStream in = from.getInputStream();
-      OutputStream out = to.getOutputStream();
       for (int n = in.read(buffer); n >= 0; n = in.read(buffer)) {
         awaitSound();
-        out.write(buffer, 0, n);
+        long bits = bitsPerSecond;
+        free = Math.max(free, System.nanoTime()) + (bits == 0 ? 0 : n * 8_000_000_000L / bits);
+        way.put(new Piece(Arrays.copyOf(buffer, n), free + delayNanos));
       }
-    } catch (IOException e) {
+      way.put(Piece.END);
+    } catch (IOException | InterruptedException e) {
       // Either side is gone: so is the other.
+      close(from);
+      close(to);
+      way.clear();
+      way.add(Piece.END);
+    }
+  }
+
+  private void arrive(BlockingQueue<Piece> way, Socket from, Socket to) {
+    try {
+      OutputStream out = to.getOutputStream();
+      for (Piece piece = way.take(); piece != Piece.END; piece = way.take()) {
+        for (long left = piece.dueNanos - System.nanoTime(); left > 0; left = piece.dueNanos - System.nanoTime()) {
+          LockSupport.parkNanos(left);
+        }
+        awaitSound();
+        out.write(piece.bytes);
+      }
+    } catch (IOException | InterruptedException e) {
+      // As above.
     } finally {
       close(from);
       close(to);
+      // Whoever waits to put something in need not any more.
+      way.clear();
     }
   }
 

@@ -6,11 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LayerRange;
+import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.health.HealthCheckRequest;
 import io.github.llmmobile.edge.health.HealthCheckResponse;
 import io.github.llmmobile.edge.health.HealthCheckResponse.ServingStatus;
 import io.github.llmmobile.edge.health.HealthGrpc;
+import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.proto.ClientBody;
 import io.github.llmmobile.edge.proto.ClientFrame;
 import io.github.llmmobile.edge.proto.Close;
@@ -30,8 +33,10 @@ import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import io.grpc.okhttp.OkHttpChannelBuilder;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -39,6 +44,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /** What a worker says to clients that do not play by the rules, and that it lives on. */
 @Timeout(120)
@@ -284,6 +290,39 @@ class WorkerProtocolTest {
       third.start();
       third.sendOpen(third.wrap(third.soundOpen(3, 1).setMaxPositions(TinyModels.CONTEXT), 1));
       assertEquals(Code.NO_SPACE, third.end().code());
+    }
+  }
+
+  @Test
+  void itTellsWhatItsLayersTakeAndMindsNoPadding() throws ProtocolException {
+    try (WorkerChannel channel = new WorkerChannel(SplitFixture.address(worker))) {
+      WorkerInfo info = channel.describe(10_000, 16 * 1024);
+      assertTrue(info.costs().isPresent());
+      assertTrue(info.costs().get().lastMs() > 0);
+      assertTrue(info.costs().get().upperMs(1) >= info.costs().get().upperMs(4), info.costs().toString());
+      assertEquals(0, info.queueNanos());
+    }
+  }
+
+  @Test
+  void aClientHasAsManySessionsAsOneMayHave(@TempDir Path folder) {
+    KeyFolder keys = KeyFolder.create(folder.resolve("keys"), List.of());
+    try (Worker strict = Worker.start(SplitFixture.workerOptions().keys(keys).maxSessionsPerClient(1).build())) {
+      WorkerAddress address = WorkerAddress.of("localhost:" + strict.port(), keys);
+      SplitOptions options = SplitFixture.options().localFallback(false).build();
+      SplitSession first = SplitSession.open(TinyModels.deepModel(), address, options);
+      LlmException e =
+          assertThrows(LlmException.class, () -> SplitSession.open(TinyModels.deepModel(), address, options));
+      assertEquals(ErrorCode.REMOTE_UNAVAILABLE, e.code());
+      ProtocolException refusal = (ProtocolException) e.getCause();
+      assertEquals(Code.QUOTA, refusal.code());
+      assertTrue(refusal.retryAfterMs() > 0);
+      assertTrue(refusal.getMessage().startsWith("RESOURCE_EXHAUSTED"), refusal.getMessage());
+      WorkerAddress other = WorkerAddress.of("localhost:" + strict.port(), keys.addClient(folder.resolve("other")));
+      SplitSession.open(TinyModels.deepModel(), other, options).close();
+      first.close();
+      Eventually.await("the session is over", () -> strict.sessionCount() == 0);
+      SplitSession.open(TinyModels.deepModel(), address, options).close();
     }
   }
 

@@ -46,10 +46,10 @@ final class CertificateIssuer {
   private final KeyPair keys;
   private final Instant now;
 
-  CertificateIssuer(String name, Instant now) {
+  CertificateIssuer(String name, KeyPair keys, Instant now) {
     this.name = name;
     this.now = now;
-    keys = newKeys();
+    this.keys = keys;
   }
 
   static KeyPair newKeys() {

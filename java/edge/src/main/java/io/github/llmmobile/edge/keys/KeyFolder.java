@@ -10,7 +10,9 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.GeneralSecurityException;
 import java.security.KeyPair;
+import java.security.PublicKey;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -36,6 +38,7 @@ import javax.net.ssl.SSLSocketFactory;
  * <p>Threads: any.
  */
 public final class KeyFolder {
+  private static final String AUTHORITY = "LLM Mobile authority";
   private static final String CA = "ca";
   private static final String WORKER = "worker";
   private static final String CLIENT = "client";
@@ -67,9 +70,8 @@ public final class KeyFolder {
       }
       names.add(host);
     }
-    CertificateIssuer issuer = new CertificateIssuer("LLM Mobile authority", Instant.now());
+    CertificateIssuer issuer = new CertificateIssuer(AUTHORITY, CertificateIssuer.newKeys(), Instant.now());
     KeyPair worker = CertificateIssuer.newKeys();
-    KeyPair client = CertificateIssuer.newKeys();
     KeyWrap.KeyPair hpke = KeyWrap.generate();
     try {
       Files.createDirectories(folder);
@@ -78,8 +80,7 @@ public final class KeyFolder {
       secret(folder.resolve(WORKER + PRIVATE), pem("PRIVATE KEY", worker.getPrivate().getEncoded()));
       open(folder.resolve(WORKER + CERTIFICATE),
           pem("CERTIFICATE", issuer.server("llm-mobile worker", worker, names)));
-      secret(folder.resolve(CLIENT + PRIVATE), pem("PRIVATE KEY", client.getPrivate().getEncoded()));
-      open(folder.resolve(CLIENT + CERTIFICATE), pem("CERTIFICATE", issuer.client("llm-mobile client", client)));
+      client(folder, issuer);
       secret(folder.resolve(HPKE + PRIVATE), line(hpke.privateKey()));
       open(folder.resolve(HPKE + PUBLIC), line(hpke.publicKey()));
     } catch (FileAlreadyExistsException e) {
@@ -88,6 +89,36 @@ public final class KeyFolder {
       throw new LlmException(ErrorCode.IO, "keys cannot be written to " + folder + ": " + e.getMessage(), e);
     }
     return new KeyFolder(folder);
+  }
+
+  /**
+   * Makes what another client needs, in a folder of its own: a certificate from the same authority, which must still be here
+   * with its private key. Workers tell clients apart by their certificates.
+   *
+   * @param other where to put it; made if it is missing (required)
+   * @return the folder, which has no keys of a worker (never null)
+   * @throws LlmException IO if the authority's files cannot be read, or a file cannot be written or is there already
+   */
+  public KeyFolder addClient(Path other) {
+    try {
+      PublicKey known = TlsFiles.certificate(authority()).getPublicKey();
+      KeyPair authority = new KeyPair(known, TlsFiles.privateKey(file(CA + PRIVATE)));
+      Files.createDirectories(other);
+      client(other, new CertificateIssuer(AUTHORITY, authority, Instant.now()));
+      open(other.resolve(CA + CERTIFICATE), Files.readAllBytes(authority()));
+      open(other.resolve(HPKE + PUBLIC), Files.readAllBytes(file(HPKE + PUBLIC)));
+      return new KeyFolder(other);
+    } catch (FileAlreadyExistsException e) {
+      throw new LlmException(ErrorCode.IO, e.getFile() + " is there already; new keys go to another folder", e);
+    } catch (IOException | GeneralSecurityException | IllegalArgumentException e) {
+      throw new LlmException(ErrorCode.IO, "no client's keys can be made in " + other + ": " + e.getMessage(), e);
+    }
+  }
+
+  private static void client(Path folder, CertificateIssuer issuer) throws IOException {
+    KeyPair client = CertificateIssuer.newKeys();
+    secret(folder.resolve(CLIENT + PRIVATE), pem("PRIVATE KEY", client.getPrivate().getEncoded()));
+    open(folder.resolve(CLIENT + CERTIFICATE), pem("CERTIFICATE", issuer.client("llm-mobile client", client)));
   }
 
   /**

@@ -50,13 +50,13 @@ final class TlsFiles {
     return store;
   }
 
-  private static Certificate certificate(Path file) throws IOException, GeneralSecurityException {
+  static Certificate certificate(Path file) throws IOException, GeneralSecurityException {
     try (InputStream in = Files.newInputStream(file)) {
       return CertificateFactory.getInstance("X.509").generateCertificate(in);
     }
   }
 
-  private static PrivateKey privateKey(Path file) throws IOException, GeneralSecurityException {
+  static PrivateKey privateKey(Path file) throws IOException, GeneralSecurityException {
     String pem = new String(Files.readAllBytes(file), StandardCharsets.US_ASCII);
     byte[] der = Base64.getMimeDecoder().decode(pem.replaceAll("-----[A-Z ]+-----", ""));
     return KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(der));

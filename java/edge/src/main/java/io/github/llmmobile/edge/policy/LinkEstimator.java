@@ -212,9 +212,16 @@ public final class LinkEstimator {
    * @return true to measure, and to say so with {@link #probed()}
    */
   public synchronized boolean wantsProbe(boolean metered) {
-    if (thresholdMbps == 0) {
-      return false;
-    }
+    return thresholdMbps > 0 && stale(metered);
+  }
+
+  /**
+   * Whether what is known of the link is too little or too old, at the same intervals, whatever the threshold.
+   *
+   * @param metered whether bytes cost money
+   * @return true if a measurement would tell something new
+   */
+  public synchronized boolean stale(boolean metered) {
     long now = nanoClock.getAsLong();
     long interval = metered ? METERED_PROBE_NANOS : PROBE_NANOS;
     boolean soon = probed && now - probedAt < interval;

@@ -26,6 +26,10 @@ public enum Reason {
   THERMAL("the device is hot"),
   /** The battery is low, and others can do the work. */
   BATTERY("the battery is low"),
+  /** Whoever asked has fixed the split. */
+  FIXED("the split is fixed"),
+  /** The application's gate says no. */
+  GATE("the application says no"),
   /** It takes less time this way. */
   FASTER("this is faster"),
   /** It takes no less time another way. */

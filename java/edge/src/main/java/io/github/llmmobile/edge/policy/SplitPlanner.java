@@ -3,6 +3,7 @@ package io.github.llmmobile.edge.policy;
 import java.util.Locale;
 import java.util.Objects;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.function.IntPredicate;
 import java.util.function.IntToDoubleFunction;
 
@@ -25,7 +26,8 @@ import java.util.function.IntToDoubleFunction;
  * <p>Immutable. Threads: any, if the given functions allow it.
  */
 public final class SplitPlanner {
-  private static final double GAIN = 0.9;
+  /** What a split may cost of what the device costs alone. */
+  static final double GAIN = 0.9;
 
   private final Builder in;
 
@@ -140,12 +142,11 @@ public final class SplitPlanner {
   }
 
   /**
-   * Finds the cheapest way.
+   * The cheapest split, whether it pays or not.
    *
-   * @return the plan; {@link Place#SPLIT} only if it pays or the model does not fit the device (never null)
-   * @throws IllegalStateException if the model does not fit the device and there is no other way
+   * @return the split point; empty if none is possible (never null)
    */
-  public Plan plan() {
+  public OptionalInt bestSplit() {
     int best = -1;
     double least = Double.POSITIVE_INFINITY;
     for (int k = in.least; k <= in.most; k++) {
@@ -155,20 +156,33 @@ public final class SplitPlanner {
         best = k;
       }
     }
+    return best < 0 ? OptionalInt.empty() : OptionalInt.of(best);
+  }
+
+  /**
+   * Finds the cheapest way.
+   *
+   * @return the plan; {@link Place#SPLIT} only if it pays or the model does not fit the device (never null)
+   * @throws IllegalStateException if the model does not fit the device and there is no other way
+   */
+  public Plan plan() {
+    int best = bestSplit().orElse(-1);
+    double least = best < 0 ? Double.POSITIVE_INFINITY : cost(best);
     if (in.fitsDevice) {
       double local = localCost();
       return best >= 0 && least <= GAIN * local
-          ? new Plan(Place.SPLIT, Reason.FASTER, best, least, local)
-          : new Plan(Place.LOCAL, Reason.NOT_FASTER, in.layers, local, local);
+          ? new Plan(Place.SPLIT, Reason.FASTER, best, least, local, least)
+          : new Plan(Place.LOCAL, Reason.NOT_FASTER, in.layers, local, local, least);
     }
     if (in.remoteCost.isPresent() && in.remoteCost.getAsDouble() < least) {
-      return new Plan(Place.REMOTE, Reason.DOES_NOT_FIT, 0, in.remoteCost.getAsDouble(), Double.POSITIVE_INFINITY);
+      return new Plan(Place.REMOTE, Reason.DOES_NOT_FIT, 0, in.remoteCost.getAsDouble(), Double.POSITIVE_INFINITY,
+          least);
     }
     if (best < 0) {
       throw new IllegalStateException("the model does not fit the device, no layer from " + in.least + " to " + in.most
           + " may be the first on a worker, and there is no endpoint");
     }
-    return new Plan(Place.SPLIT, Reason.DOES_NOT_FIT, best, least, Double.POSITIVE_INFINITY);
+    return new Plan(Place.SPLIT, Reason.DOES_NOT_FIT, best, least, Double.POSITIVE_INFINITY, least);
   }
 
   /** What to do for the next turn, and what that is expected to take. */
@@ -178,13 +192,15 @@ public final class SplitPlanner {
     private final int split;
     private final double cost;
     private final double localCost;
+    private final double splitCost;
 
-    private Plan(Place place, Reason reason, int split, double cost, double localCost) {
+    private Plan(Place place, Reason reason, int split, double cost, double localCost, double splitCost) {
       this.place = place;
       this.reason = reason;
       this.split = split;
       this.cost = cost;
       this.localCost = localCost;
+      this.splitCost = splitCost;
     }
 
     /**
@@ -232,10 +248,19 @@ public final class SplitPlanner {
       return localCost;
     }
 
+    /**
+     * Expected cost of the turn with the cheapest split, whether it is chosen or not.
+     *
+     * @return milliseconds and the penalty; infinite if none is possible
+     */
+    public double splitCost() {
+      return splitCost;
+    }
+
     @Override
     public String toString() {
-      return String.format(Locale.ROOT, "Plan[%s, split=%d, cost=%.1f, local=%.1f, %s]", place, split, cost, localCost,
-          reason);
+      return String.format(Locale.ROOT, "Plan[%s, split=%d, cost=%.1f, local=%.1f, split=%.1f, %s]", place, split, cost,
+          localCost, splitCost, reason);
     }
   }
 

@@ -4,7 +4,7 @@ import java.util.Arrays;
 
 /**
  * How long a step may take before the device goes on by itself: three times the 95th percentile of the last 64 steps,
- * within bounds; the upper one before anything is known. Threads: any.
+ * within bounds; the upper one before enough is known. Threads: any.
  */
 public final class StepDeadline {
   private static final int KEPT = 64;
@@ -12,12 +12,13 @@ public final class StepDeadline {
 
   private final long least;
   private final long most;
+  private final int enough;
   private final long[] nanos = new long[KEPT];
   private int count;
 
   /** Knows nothing yet; from 250 ms to 3 s. */
   public StepDeadline() {
-    this(250, 3000);
+    this(250, 3000, 1);
   }
 
   /**
@@ -25,14 +26,16 @@ public final class StepDeadline {
    *
    * @param leastMillis the shortest deadline, above 0
    * @param mostMillis the longest, at least as much
+   * @param enough steps that must have come back before they count, at least 1
    */
-  public StepDeadline(int leastMillis, int mostMillis) {
+  public StepDeadline(int leastMillis, int mostMillis, int enough) {
     if (leastMillis < 1 || mostMillis < leastMillis) {
       throw new IllegalArgumentException("deadlines must be above 0 and in order, but are " + leastMillis + " and "
           + mostMillis + " ms");
     }
     least = leastMillis * NANOS_PER_MILLI;
     most = mostMillis * NANOS_PER_MILLI;
+    this.enough = enough;
   }
 
   /**
@@ -51,7 +54,7 @@ public final class StepDeadline {
    */
   public synchronized long nanos() {
     int n = Math.min(count, KEPT);
-    if (n == 0) {
+    if (count < enough) {
       return most;
     }
     long[] sorted = Arrays.copyOf(nanos, n);

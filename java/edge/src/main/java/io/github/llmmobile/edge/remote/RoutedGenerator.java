@@ -61,7 +61,7 @@ public final class RoutedGenerator {
     burstTokens = b.burstTokens;
     measure = b.measure;
     events = b.events;
-    deadline = new StepDeadline(b.leastMillis, b.mostMillis);
+    deadline = new StepDeadline(b.leastMillis, b.mostMillis, 1);
     router = new TokenRouter(b.share, b.burstTokens, b.learned);
     policy = b.policy != null ? b.policy
         : RemotePolicy.builder(DeviceState.desktop(), client.link(), client.breaker()).requestShare(b.share).build();

@@ -98,6 +98,7 @@ public final class ProtocolException extends Exception {
   private Status status() {
     switch (code) {
       case NO_SPACE:
+      case QUOTA:
         return Status.RESOURCE_EXHAUSTED;
       case DRAINING:
         return Status.UNAVAILABLE;

@@ -9,6 +9,7 @@ import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.edge.policy.LayerCosts;
 import io.github.llmmobile.edge.wire.Rows;
 import java.nio.FloatBuffer;
 
@@ -25,6 +26,7 @@ final class Engine implements AutoCloseable {
   private final int maxPositions;
   private final long cacheBytes;
   private final long workBytes;
+  private final LayerCosts costs;
 
   private Engine(LlmModel model, WorkerOptions options) {
     this.model = model;
@@ -44,6 +46,8 @@ final class Engine implements AutoCloseable {
       cacheBytes = stats.kvBytes();
       workBytes = stats.computeBytes();
     }
+    costs = LayerCosts.measureFrom(
+        model, SessionOptions.builder().threads(options.threads()).build(), layers.begin());
   }
 
   /** Loads the layers of the options. */
@@ -60,6 +64,11 @@ final class Engine implements AutoCloseable {
 
   ModelInfo info() {
     return info;
+  }
+
+  /** What the layers take for one session at a time. */
+  LayerCosts costs() {
+    return costs;
   }
 
   int layerBegin() {

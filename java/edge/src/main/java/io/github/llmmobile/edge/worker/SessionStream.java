@@ -44,6 +44,7 @@ final class SessionStream implements StreamObserver<ClientFrame> {
 
   private final Sessions sessions;
   private final WorkerMetrics metrics;
+  private final String client;
   private final ServerCallStreamObserver<ServerFrame> out;
   private final int maxTopK;
   private final int leaseMs;
@@ -55,10 +56,11 @@ final class SessionStream implements StreamObserver<ClientFrame> {
   private @Nullable FrameSealer down;
   private RowCodec codec = RowCodec.F32;
 
-  SessionStream(Sessions sessions, WorkerMetrics metrics, ServerCallStreamObserver<ServerFrame> out, int maxTopK,
+  SessionStream(Sessions sessions, WorkerMetrics metrics, String client, ServerCallStreamObserver<ServerFrame> out, int maxTopK,
       int leaseMs, Runnable onEnd) {
     this.sessions = sessions;
     this.metrics = metrics;
+    this.client = client;
     this.out = out;
     this.maxTopK = maxTopK;
     this.leaseMs = leaseMs;
@@ -94,7 +96,7 @@ final class SessionStream implements StreamObserver<ClientFrame> {
       throw new ProtocolException(Code.PROTOCOL, "the first frame is no Open");
     }
     byte[] bytes = frame.getOpen().toByteArray();
-    Sessions.Opening opened = sessions.open(this, bytes);
+    Sessions.Opening opened = sessions.open(this, client, bytes);
     opening = opened;
     if (ended) {
       // Whoever ended the stream did not know of its session yet.
@@ -212,7 +214,7 @@ final class SessionStream implements StreamObserver<ClientFrame> {
     long computeMicros = TimeUnit.NANOSECONDS.toMicros(end - begin);
     metrics.steps.increment();
     step.getSizeList().forEach(metrics.rows::add);
-    metrics.queueMicros.add(queueMicros);
+    metrics.queued(queueMicros);
     metrics.computeMicros.add(computeMicros);
     send(ServerBody.newBuilder().setResult(Result.newBuilder().setSeq(seq).setPosition(entry.session.position())
         .setCandidates(ByteString.copyFrom(candidates)).setQueueUs((int) queueMicros)

@@ -42,6 +42,7 @@ final class Sessions implements AutoCloseable {
     private final ByteString id;
     private final byte[] ownerDigest;
     private final Open first;
+    private final String client;
     private final long bytes;
     final StepQueue.Lane lane;
     final WorkerSession session;
@@ -50,10 +51,11 @@ final class Sessions implements AutoCloseable {
     private @Nullable SessionStream stream;
     private long detachedNanos;
 
-    Entry(Open open, byte[] ownerDigest, long bytes, StepQueue.Lane lane, WorkerSession session) {
+    Entry(Open open, byte[] ownerDigest, String client, long bytes, StepQueue.Lane lane, WorkerSession session) {
       id = open.getSessionId();
       first = open;
       this.ownerDigest = ownerDigest;
+      this.client = client;
       this.bytes = bytes;
       this.lane = lane;
       this.session = session;
@@ -74,7 +76,7 @@ final class Sessions implements AutoCloseable {
   }
 
   /** Checks an Open and gives its session to a stream; the stream that had it before ends. */
-  Opening open(SessionStream stream, byte[] bytes) throws ProtocolException {
+  Opening open(SessionStream stream, String client, byte[] bytes) throws ProtocolException {
     Open open;
     try {
       open = Open.parseFrom(bytes);
@@ -95,8 +97,8 @@ final class Sessions implements AutoCloseable {
       entry = entries.get(open.getSessionId());
       if (entry == null) {
         long sessionBytes = engine.sessionBytes(open.getLayerBegin(), open.getMaxPositions());
-        admission.enter(sessionBytes);
-        entry = new Entry(open, owner, sessionBytes, queue.lane(),
+        admission.enter(client, sessionBytes);
+        entry = new Entry(open, owner, client, sessionBytes, queue.lane(),
             new WorkerSession(engine, open.getLayerBegin(), open.getMaxPositions()));
         entries.put(entry.id, entry);
         metrics.opened.increment();
@@ -188,7 +190,7 @@ final class Sessions implements AutoCloseable {
     }
     entry.lane.add(() -> {
       entry.session.close();
-      admission.leave(entry.bytes);
+      admission.leave(entry.client, entry.bytes);
     });
   }
 
@@ -220,7 +222,7 @@ final class Sessions implements AutoCloseable {
   public synchronized void close() {
     for (Entry entry : entries.values()) {
       entry.session.close();
-      admission.leave(entry.bytes);
+      admission.leave(entry.client, entry.bytes);
     }
     entries.clear();
   }

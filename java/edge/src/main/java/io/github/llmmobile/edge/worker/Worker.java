@@ -8,6 +8,7 @@ import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.keys.KeyWrap;
+import io.github.llmmobile.edge.policy.LayerCosts;
 import io.github.llmmobile.edge.proto.Capabilities;
 import io.github.llmmobile.edge.proto.ClientFrame;
 import io.github.llmmobile.edge.proto.Code;
@@ -43,6 +44,8 @@ public final class Worker implements AutoCloseable {
   private static final int FRAMING_BYTES = 1 << 16;
   private static final int OVERHEAD_PER_ROW = 16;
   private static final int SWEEP_MS = 200;
+  private static final double NANOS_PER_MILLI = 1e6;
+  private static final double NANOS_PER_MICRO = 1e3;
   private static final int MAX_STREAMS_PER_CONNECTION = 1024;
 
   private final WorkerOptions options;
@@ -62,7 +65,7 @@ public final class Worker implements AutoCloseable {
     this.engine = engine;
     keys = options.keys().map(KeyFolder::keyPair).orElseGet(KeyWrap::generate);
     int retryAfterMs = (int) Math.min(5000, Math.max(500, options.lease().toMillis()));
-    admission = new Admission(options.maxSessions(), options.maxMemoryBytes(), retryAfterMs);
+    admission = new Admission(options.maxSessions(), options.maxSessionsPerClient(), options.maxMemoryBytes(), retryAfterMs);
     queue = new StepQueue(options.parallelSteps());
     sessions = new Sessions(engine, queue, admission, keys, metrics);
     server = server();
@@ -124,6 +127,7 @@ public final class Worker implements AutoCloseable {
         .permitKeepAliveWithoutCalls(false)
         // A worker that is started again takes its former place at once.
         .withOption(ChannelOption.SO_REUSEADDR, true)
+        .intercept(new Clients())
         .addService(new Service())
         .addService(health);
     if (options.keys().isPresent()) {
@@ -153,6 +157,7 @@ public final class Worker implements AutoCloseable {
         return;
       }
       ModelInfo info = engine.info();
+      LayerCosts costs = engine.costs();
       Capabilities.Builder capabilities = Capabilities.newBuilder()
           .setProtocol(Math.min(request.getProtocolMax(), Wire.PROTOCOL_MAX))
           .setModel(info.fingerprint())
@@ -167,7 +172,11 @@ public final class Worker implements AutoCloseable {
           .setMaxMessageBytes(maxMessageBytes())
           .setMaxTopK(Math.min(MAX_TOP_K, info.vocabulary()))
           .setKeyId(KeyWrap.keyId(keys.publicKey()))
-          .setBuild(LlmMobile.version());
+          .setBuild(LlmMobile.version())
+          .setLastLayerNs((long) (costs.lastMs() * NANOS_PER_MILLI))
+          .setLayerNs((long) (costs.layerMs() * NANOS_PER_MILLI))
+          .setRowNs((long) (costs.rowMs() * NANOS_PER_MILLI))
+          .setQueueNs((long) (metrics.recentQueueMicros() * NANOS_PER_MICRO));
       for (RowCodec codec : RowCodec.values()) {
         capabilities.addCodec(Wire.codec(codec));
       }
@@ -181,7 +190,7 @@ public final class Worker implements AutoCloseable {
     @Override
     public StreamObserver<ClientFrame> session(StreamObserver<ServerFrame> out) {
       SessionStream[] self = new SessionStream[1];
-      self[0] = new SessionStream(sessions, metrics, (ServerCallStreamObserver<ServerFrame>) out,
+      self[0] = new SessionStream(sessions, metrics, Clients.current(), (ServerCallStreamObserver<ServerFrame>) out,
           Math.min(MAX_TOP_K, engine.info().vocabulary()), (int) options.lease().toMillis(),
           () -> streams.remove(self[0]));
       streams.add(self[0]);

@@ -8,19 +8,35 @@ import java.util.concurrent.atomic.LongAdder;
 
 /** Counters of a worker since it began: numbers only, never a session's name or anything that it sent. Threads: any. */
 final class WorkerMetrics {
+  private static final double QUEUE_WEIGHT = 1.0 / 16;
+
   final LongAdder steps = new LongAdder();
   final LongAdder rows = new LongAdder();
   final LongAdder receivedBytes = new LongAdder();
   final LongAdder sentBytes = new LongAdder();
-  final LongAdder queueMicros = new LongAdder();
+  private final LongAdder queueMicros = new LongAdder();
   final LongAdder computeMicros = new LongAdder();
   final LongAdder opened = new LongAdder();
   final LongAdder resumed = new LongAdder();
+  private double recentQueueMicros;
   private final Map<Code, LongAdder> ended = new ConcurrentHashMap<>();
 
   /** Counts a stream that ended for a reason. */
   void ended(Code code) {
     ended.computeIfAbsent(code, any -> new LongAdder()).increment();
+  }
+
+  /** Counts what a step has waited for its turn. */
+  void queued(long micros) {
+    queueMicros.add(micros);
+    synchronized (this) {
+      recentQueueMicros += QUEUE_WEIGHT * (micros - recentQueueMicros);
+    }
+  }
+
+  /** What steps have waited lately: a moving average. */
+  synchronized double recentQueueMicros() {
+    return recentQueueMicros;
   }
 
   /** All of it in Prometheus' text format. */

@@ -4,6 +4,7 @@ import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.keys.KeyFolder;
+import io.github.llmmobile.edge.wire.Range;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -18,6 +19,7 @@ public final class WorkerOptions {
   private final InetSocketAddress listen;
   private final @Nullable KeyFolder keys;
   private final int maxSessions;
+  private final int maxSessionsPerClient;
   private final long maxMemoryBytes;
   private final int contextTokens;
   private final int threads;
@@ -31,6 +33,7 @@ public final class WorkerOptions {
     layers = b.layers;
     keys = b.keys;
     maxSessions = b.maxSessions;
+    maxSessionsPerClient = b.maxSessionsPerClient;
     maxMemoryBytes = b.maxMemoryBytes;
     contextTokens = b.contextTokens;
     threads = b.threads;
@@ -95,6 +98,16 @@ public final class WorkerOptions {
   }
 
   /**
+   * The same of one client: of those who have shown the same certificate, and without TLS of all together. Default: 0, no
+   * bound but {@link #maxSessions()}.
+   *
+   * @return at least 0
+   */
+  public int maxSessionsPerClient() {
+    return maxSessionsPerClient;
+  }
+
+  /**
    * Bytes that the caches and work buffers of all sessions may take together; weights are apart. Default: 0, no bound.
    *
    * @return bytes
@@ -155,6 +168,7 @@ public final class WorkerOptions {
     private LayerRange layers = LayerRange.of(1, 0);
     private @Nullable KeyFolder keys;
     private int maxSessions = 64;
+    private int maxSessionsPerClient;
     private long maxMemoryBytes;
     private int contextTokens;
     private int threads;
@@ -216,6 +230,17 @@ public final class WorkerOptions {
      */
     public Builder maxSessions(int maxSessions) {
       this.maxSessions = maxSessions;
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#maxSessionsPerClient()}.
+     *
+     * @param maxSessionsPerClient from 0 to 100000
+     * @return this
+     */
+    public Builder maxSessionsPerClient(int maxSessionsPerClient) {
+      this.maxSessionsPerClient = maxSessionsPerClient;
       return this;
     }
 
@@ -295,25 +320,19 @@ public final class WorkerOptions {
       if (model == null || listen == null) {
         throw new LlmException(ErrorCode.INVALID_ARGUMENT, "a worker needs a model and an address to listen on");
       }
-      check("maxSessions", maxSessions, 1, 100_000);
-      check("maxMemoryBytes", maxMemoryBytes, 0, Long.MAX_VALUE);
-      check("contextTokens", contextTokens, 0, 1 << 27);
-      check("threads", threads, 0, 512);
-      check("parallelSteps", parallelSteps, 1, 64);
-      check("idle", idle.toMillis(), 1, Long.MAX_VALUE);
-      check("lease", lease.toMillis(), 0, Long.MAX_VALUE);
+      Range.check("maxSessions", maxSessions, 1, 100_000);
+      Range.check("maxSessionsPerClient", maxSessionsPerClient, 0, 100_000);
+      Range.check("maxMemoryBytes", maxMemoryBytes, 0, Long.MAX_VALUE);
+      Range.check("contextTokens", contextTokens, 0, 1 << 27);
+      Range.check("threads", threads, 0, 512);
+      Range.check("parallelSteps", parallelSteps, 1, 64);
+      Range.check("idle", idle.toMillis(), 1, Long.MAX_VALUE);
+      Range.check("lease", lease.toMillis(), 0, Long.MAX_VALUE);
       if (layers.begin() < 1) {
         throw new LlmException(ErrorCode.RANGE,
             "layers: must begin after the first layer, which stays on the device, but are " + layers);
       }
       return new WorkerOptions(this, model, listen);
-    }
-
-    private static void check(String name, long value, long least, long most) {
-      if (value < least || value > most) {
-        throw new LlmException(
-            ErrorCode.RANGE, name + ": must be from " + least + " to " + most + ", but is " + value);
-      }
     }
   }
 }

@@ -13,6 +13,7 @@ public final class FakeDevice implements DeviceState {
   public boolean online = true;
   public boolean metered;
   public OptionalDouble hint = OptionalDouble.empty();
+  public OptionalLong free = OptionalLong.empty();
 
   @Override
   public OptionalInt batteryPercent() {
@@ -36,7 +37,7 @@ public final class FakeDevice implements DeviceState {
 
   @Override
   public OptionalLong freeMemoryBytes() {
-    return OptionalLong.empty();
+    return free;
   }
 
   @Override

@@ -12,9 +12,20 @@ class StepDeadlineTest {
   @Test
   void isThreeSecondsBeforeAnythingIsKnown() {
     assertEquals(3000 * MS, deadline.nanos());
-    assertEquals(7 * MS, new StepDeadline(5, 7).nanos());
-    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(0, 7));
-    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(8, 7));
+    assertEquals(7 * MS, new StepDeadline(5, 7, 1).nanos());
+    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(0, 7, 1));
+    assertThrows(IllegalArgumentException.class, () -> new StepDeadline(8, 7, 1));
+  }
+
+  @Test
+  void fewStepsAreNotEnough() {
+    StepDeadline patient = new StepDeadline(250, 3000, 8);
+    for (int i = 0; i < 7; i++) {
+      patient.took(MS);
+    }
+    assertEquals(3000 * MS, patient.nanos());
+    patient.took(MS);
+    assertEquals(250 * MS, patient.nanos());
   }
 
   @Test

@@ -1,0 +1,88 @@
+package io.github.llmmobile.edge;
+
+import io.github.llmmobile.ErrorCode;
+import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.config.EdgeCloudConfig;
+import io.github.llmmobile.edge.keys.KeyFolder;
+import io.github.llmmobile.edge.policy.Place;
+import io.github.llmmobile.edge.policy.Reason;
+import io.github.llmmobile.edge.policy.RoutingEvent;
+import io.github.llmmobile.edge.policy.SplitPolicy;
+import io.github.llmmobile.spi.EdgeCloud;
+import io.github.llmmobile.spi.EdgeCloudAnswer;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.stream.Collectors;
+
+/** What {@code edge_cloud_config} does in the one-call form: a split session of its own for each answer. */
+public final class WorkerEdgeCloud implements EdgeCloud {
+  /** For {@link java.util.ServiceLoader}. */
+  public WorkerEdgeCloud() {}
+
+  @Override
+  public EdgeCloudAnswer answer(LlmModel model, int[] prompt, GenerationOptions options, EdgeCloudConfig config) {
+    SplitPolicy policy =
+        SplitPolicy.builder().bandwidthThresholdMbps(config.bandwidthThresholdMbps()).build();
+    SplitOptions.Builder split = SplitOptions.builder().policy(policy).split(config.split())
+        .turn(prompt.length, options.maxTokens() < 0 ? SplitOptions.builder().build().answerTokens() : options.maxTokens());
+    config.codec().ifPresent(name -> split.codec(RowCodec.of(name)));
+    try (SplitSession session = SplitSession.open(model, address(config), split.build())) {
+      Optional<String> reason = local(session, policy);
+      if (reason.isPresent()) {
+        return EdgeCloudAnswer.local("the device makes the answer alone: " + reason.get());
+      }
+      return generate(session, prompt, options);
+    }
+  }
+
+  private static WorkerAddress address(EdgeCloudConfig config) {
+    String worker = config.worker().orElseThrow(
+        () -> new LlmException(ErrorCode.INVALID_ARGUMENT, "edge_cloud_config names no worker"));
+    return config.tls().isPresent() ? WorkerAddress.of(worker, KeyFolder.open(config.tls().get()))
+        : WorkerAddress.insecure(worker);
+  }
+
+  /** Why the device should make the answer in a session of its own, where the other techniques act. */
+  private static Optional<String> local(SplitSession session, SplitPolicy policy) {
+    session.trouble().ifPresent(trouble -> {
+      throw new LlmException(ErrorCode.REMOTE_UNAVAILABLE, trouble);
+    });
+    Optional<Reason> forbidden = policy.forbids();
+    if (forbidden.isPresent()) {
+      return Optional.of(forbidden.get().text() + measured(policy));
+    }
+    return session.plan().filter(plan -> plan.place() == Place.LOCAL)
+        .map(plan -> String.format(Locale.ROOT, "%s: %.0f ms here, %.0f ms with the worker", plan.reason().text(),
+            plan.localCost(), plan.splitCost()));
+  }
+
+  private static String measured(SplitPolicy policy) {
+    OptionalDouble mbps = policy.link().goodputMbps();
+    return mbps.isPresent() ? String.format(Locale.ROOT, " (%.3f Mbps measured)", mbps.getAsDouble()) : "";
+  }
+
+  private static EdgeCloudAnswer generate(SplitSession session, int[] prompt, GenerationOptions options) {
+    SplitTrace trace = new SplitTrace();
+    long[] micros = new long[2];
+    SplitResult result = session.generate(prompt, options, new SplitListener() {
+      @Override
+      public void onStep(SplitEvent event) {
+        trace.onStep(event);
+        micros[event.position() > prompt.length ? 1 : 0] += event.lowerMicros() + event.upperMicros();
+      }
+    });
+    String decisions = trace.events().stream().map(WorkerEdgeCloud::describe).collect(Collectors.joining(", "));
+    String how = String.format(Locale.ROOT, "layers from %d on at the worker: %s; %d B sent, %d B received",
+        session.split(), decisions, result.stats().sentBytes(), result.stats().receivedBytes());
+    return EdgeCloudAnswer.of(how, new EdgeCloudAnswer.Made(result.text(), result.tokens(), result.stopReason(),
+        session.deviceStats(), micros[0], micros[1]));
+  }
+
+  private static String describe(RoutingEvent event) {
+    return event.tokens() + " steps " + event.place().jsonName() + " (" + event.reason().text()
+        + (event.detail().isEmpty() ? "" : ": " + event.detail()) + ")";
+  }
+}
