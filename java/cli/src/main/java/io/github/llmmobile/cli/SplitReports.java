@@ -27,6 +27,8 @@ final class SplitReports {
     JsonObject edge = new JsonObject();
     edge.addProperty("split", run.session().split());
     edge.addProperty("codec", run.options().codec().toString());
+    edge.addProperty("keep_dims", run.session().format().keepDims());
+    edge.addProperty("record_bytes", run.session().format().recordBytes());
     edge.addProperty("split_steps", stats.splitSteps());
     edge.addProperty("local_steps", stats.localSteps());
     JsonObject reasons = new JsonObject();
@@ -55,7 +57,7 @@ final class SplitReports {
         .row("prompt", result.promptTokens() + " tokens")
         .row("answer", result.tokens().length + " tokens")
         .row("layers", "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as "
-            + run.options().codec())
+            + run.session().format())
         .row("steps", stats.splitSteps() + " split, " + stats.localSteps() + " local"
             + (reasons.isEmpty() ? "" : " (" + reasons + ")"))
         .row("bytes", String.format(Locale.ROOT, "%s sent, %s received, %.0f B sent per token",

@@ -77,14 +77,14 @@ public final class SplitSession implements AutoCloseable {
     }
     hidden = Rows.allocate(MAX_BATCH, info.embedding());
     replayed = Rows.allocate(MAX_BATCH, info.embedding());
-    history = new RowHistory(options.codec(), info.embedding());
+    history = new RowHistory(options.format(info, split));
     lower = model.newSession(part(LayerRange.of(0, split)));
     LlmSession rest = null;
     try {
       // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
       rest = options.localFallback() ? model.newSession(part(LayerRange.of(split, 0))) : null;
       link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
-          info.layers(), contextTokens, options.codec()), history, options, stats);
+          info.layers(), contextTokens, history.format()), history, options, stats);
     } catch (RuntimeException e) {
       lower.close();
       if (rest != null) {
@@ -110,8 +110,9 @@ public final class SplitSession implements AutoCloseable {
    * @param options how (required)
    * @return the session; the caller closes it (never null)
    * @throws LlmException REMOTE_REFUSED if the worker has another model, other layers, other keys, speaks another version
-   *     or does not take sessions of that length; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
-   *     RANGE if the split is not within the model; IO if keys cannot be read; what opening sessions throws
+   *     or does not take sessions of that length, or has not the same basis; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
+   *     RANGE if the split is not within the model or not one of the basis, or more is to be kept than there is;
+   *     BASIS_INVALID if the basis is of another model; IO if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");
@@ -132,7 +133,7 @@ public final class SplitSession implements AutoCloseable {
           "split: must be from 1 to " + (info.layers() - 1) + ", but is " + split);
     }
     if (worker != null) {
-      worker.check(info.fingerprint(), info.embedding(), info.layers(), split, options.codec());
+      worker.check(info.fingerprint(), info.embedding(), info.layers(), split, options.format(info, split));
     }
     SplitSession session = new SplitSession(model, address, options, split, context(info, worker, options));
     try {
@@ -178,6 +179,15 @@ public final class SplitSession implements AutoCloseable {
    */
   public int split() {
     return split;
+  }
+
+  /**
+   * How rows travel.
+   *
+   * @return the format (never null)
+   */
+  public RowFormat format() {
+    return history.format();
   }
 
   /**
@@ -378,7 +388,7 @@ public final class SplitSession implements AutoCloseable {
 
   private Optional<String> gate() {
     int rows = link.gap();
-    return options.gate().refusal(rows, (long) rows * options.codec().recordBytes(info.embedding()));
+    return options.gate().refusal(rows, (long) rows * history.format().recordBytes());
   }
 
   private void report(SplitListener listener, SplitEvent event) {
@@ -406,7 +416,7 @@ public final class SplitSession implements AutoCloseable {
   private Candidates upperHere(LlmSession rest, int topK) {
     while (upperPosition < history.size()) {
       RowHistory.Piece piece = history.piece(upperPosition, MAX_BATCH, !options.exactReplay());
-      options.codec().decode(piece.records, info.embedding(), replayed);
+      history.format().decode(piece.records, replayed);
       int at = 0;
       for (int size : piece.sizes) {
         stopIfCancelled();

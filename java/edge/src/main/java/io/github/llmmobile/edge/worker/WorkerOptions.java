@@ -3,6 +3,7 @@ package io.github.llmmobile.edge.worker;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ public final class WorkerOptions {
   private final LayerRange layers;
   private final InetSocketAddress listen;
   private final @Nullable KeyFolder keys;
+  private final @Nullable RowBasis basis;
   private final int maxSessions;
   private final long maxMemoryBytes;
   private final int contextTokens;
@@ -30,6 +32,7 @@ public final class WorkerOptions {
     this.listen = listen;
     layers = b.layers;
     keys = b.keys;
+    basis = b.basis;
     maxSessions = b.maxSessions;
     maxMemoryBytes = b.maxMemoryBytes;
     contextTokens = b.contextTokens;
@@ -83,6 +86,15 @@ public final class WorkerOptions {
    */
   public Optional<KeyFolder> keys() {
     return Optional.ofNullable(keys);
+  }
+
+  /**
+   * The basis with which reduced rows are read. Default: none, and devices send whole rows.
+   *
+   * @return the basis, if there is one (never null)
+   */
+  public Optional<RowBasis> basis() {
+    return Optional.ofNullable(basis);
   }
 
   /**
@@ -154,6 +166,7 @@ public final class WorkerOptions {
     private @Nullable InetSocketAddress listen;
     private LayerRange layers = LayerRange.of(1, 0);
     private @Nullable KeyFolder keys;
+    private @Nullable RowBasis basis;
     private int maxSessions = 64;
     private long maxMemoryBytes;
     private int contextTokens;
@@ -205,6 +218,17 @@ public final class WorkerOptions {
      */
     public Builder keys(KeyFolder keys) {
       this.keys = Objects.requireNonNull(keys, "keys");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#basis()}. Devices need the same file.
+     *
+     * @param basis of the model that is served (required)
+     * @return this
+     */
+    public Builder basis(RowBasis basis) {
+      this.basis = Objects.requireNonNull(basis, "basis");
       return this;
     }
 
