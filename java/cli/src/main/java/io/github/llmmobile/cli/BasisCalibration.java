@@ -85,7 +85,7 @@ final class BasisCalibration {
           list.add(new Loss(RowFormat.reduced(RowCodec.INT8, basis, split, Math.max(1, (int) (share * width))))));
       made.losses.put(split, list);
     }
-    SplitRows.read(model, splits, width, heldOut, window, (split, rows, count) -> {
+    SplitRows.read(model, splits, width, heldOut, window, (split, from, count, rows) -> {
       float[] row = new float[width];
       for (int i = 0; i < count; i++) {
         System.arraycopy(rows, i * width, row, 0, width);

@@ -191,7 +191,8 @@ final class CalibrateCommand implements Callable<Integer> {
         (what, fraction) -> step(cancellation, bar, what, fraction));
   }
 
-  private static int[] tokens(LlmModel loaded, String read, int needed, String options) {
+  /** The tokens of a text, which must have enough of them. */
+  static int[] tokens(LlmModel loaded, String read, int needed, String options) {
     int[] all = loaded.tokenize(read, true, false);
     if (all.length < needed) {
       throw CliException.usage("the text has only " + all.length + " tokens; " + needed + " are needed",
@@ -244,7 +245,8 @@ final class CalibrateCommand implements Callable<Integer> {
     bar.update(fraction);
   }
 
-  private static Residuals residuals(LlmSession session) {
+  /** What a session passes on from layer to layer. */
+  static Residuals residuals(LlmSession session) {
     return (words, places, rows) -> {
       TapRequest request = TapRequest.create();
       places.forEach(request::place);

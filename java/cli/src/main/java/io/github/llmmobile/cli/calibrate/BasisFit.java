@@ -60,7 +60,7 @@ public final class BasisFit {
       int windowTokens, Work work) {
     Map<Integer, BasisFit> fits = new TreeMap<>();
     // The first window tells which channels are the largest.
-    SplitRows.read(model, splits, width, tokens, windowTokens, (split, rows, count) ->
+    SplitRows.read(model, splits, width, tokens, windowTokens, (split, from, count, rows) ->
         fits.computeIfAbsent(split, first -> new BasisFit(rows, width)).add(rows, count),
         fraction -> work.onStep("reading", READING * fraction));
     Map<Integer, RowBasis.Axes> axes = new TreeMap<>();

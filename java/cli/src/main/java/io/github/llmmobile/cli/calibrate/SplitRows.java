@@ -18,10 +18,11 @@ public final class SplitRows {
      * Rows.
      *
      * @param split the split
-     * @param rows one after another; the taker's own (required)
+     * @param from place of the first one in the text
      * @param count how many
+     * @param rows one after another; the taker's own (required)
      */
-    void take(int split, float[] rows, int count);
+    void take(int split, int from, int count, float[] rows);
   }
 
   /**
@@ -49,7 +50,7 @@ public final class SplitRows {
         for (int split : ascending) {
           float[] rows = new float[count * width];
           buffer.get(rows);
-          taker.take(split, rows, count);
+          taker.take(split, from, count, rows);
         }
       }
     }
