@@ -137,7 +137,7 @@ class WorkerCommandTest {
   void reducedRowsNeedTheSameBasisOnBothSides() throws Exception {
     Path model = TinyModelFile.in(folder);
     String basis = folder.resolve("tiny.basis").toString();
-    Path text = Files.writeString(folder.resolve("text.txt"), "the world and the stop hello to he ".repeat(100));
+    Path text = Files.writeString(folder.resolve("text.txt"), "the world and the stop hello to he ".repeat(400));
     TestCli.Outcome made = TestCli.real().run("calibrate", model.toString(), "--text", text.toString(), "--output", basis,
         "--basis-layers", "1", "--tokens", "512", "--eval-tokens", "1024", "--threads", "1");
     assertEquals(0, made.code(), made.err());
