@@ -56,7 +56,9 @@ public enum ErrorCode {
   /** A worker or server cannot be reached or went away, and the work cannot be done here. */
   REMOTE_UNAVAILABLE(1003),
   /** A worker or server does not accept this: another model, other layers, other keys, another version. */
-  REMOTE_REFUSED(1004);
+  REMOTE_REFUSED(1004),
+  /** A basis for hidden states that is broken, of another version or made for another model. */
+  BASIS_INVALID(1005);
 
   private final int number;
 

@@ -44,12 +44,15 @@ import picocli.CommandLine.Parameters;
           + " --eval-tokens for saying what the choice costs on a text that took no part in it.",
       "That takes minutes for a small model and hours for a large one. After Ctrl-C the same command goes on where it"
           + " was: OUTPUT.partial remembers. docs/layer-profile.md has method, sources and the format.",
+      "With --basis-layers it makes something else of the first --tokens tokens, a basis in which hidden states travel"
+          + " to a worker in fewer numbers: llm-mobile run --worker ... --basis BASIS. docs/row-basis.md has it.",
     },
     footerHeading = "%nExamples:%n",
     footer = {
       "  llm-mobile calibrate m.gguf --text essays.txt --output m.profile",
       "  llm-mobile calibrate m.gguf --text essays.txt --output m.profile --html m.html --depth 8192",
       "  llm-mobile run --model m.gguf --layer-profile m.profile --kl-budget 0.05 \"Why is the sky blue?\"",
+      "  llm-mobile calibrate m.gguf --text essays.txt --output m.basis --basis-layers 15",
     })
 final class CalibrateCommand implements Callable<Integer> {
   private static final int WINDOW = 512;
@@ -67,11 +70,16 @@ final class CalibrateCommand implements Callable<Integer> {
       description = "Text like those that the model will read, UTF-8.")
   Path text = Path.of("");
 
-  @Option(names = {"-o", "--output"}, required = true, paramLabel = "FILE", description = "The profile.")
+  @Option(names = {"-o", "--output"}, required = true, paramLabel = "FILE", description = "The profile, or the basis.")
   Path output = Path.of("");
 
   @Option(names = "--html", paramLabel = "FILE", description = "Plots and tables as a page that loads nothing.")
   @Nullable Path html;
+
+  @Option(names = "--basis-layers", paramLabel = "K,...", split = ",",
+      description = "Make a basis for these splits, and no profile. Of the other options --text, --output, --tokens,"
+          + " --eval-tokens and --threads count.")
+  List<Integer> basisLayers = List.of();
 
   @Option(names = "--ranks", paramLabel = "R,...", split = ",", defaultValue = "8,64",
       description = "Ranks of the stand-ins, default 8,64; 0 for none. The greatest one chooses; with each of them the"
@@ -129,6 +137,14 @@ final class CalibrateCommand implements Callable<Integer> {
         LlmSession session =
             loaded.newSession(SessionOptions.builder().contextTokens(WINDOW).threads(threads).build())) {
       cancellation.watch(session);
+      if (!basisLayers.isEmpty()) {
+        BasisCalibration made = basis(loaded, session, read, cancellation, bar, files);
+        bar.close();
+        files.commit();
+        show(made, loaded.info());
+        env.flush();
+        return ExitCode.OK.number();
+      }
       CalibratedProfile profile = measure(file, loaded, session, read, cancellation, bar, files);
       bar.close();
       profile.write(files.forTarget(output), loaded.info().fingerprint(), name(loaded.info()));
@@ -160,6 +176,31 @@ final class CalibrateCommand implements Callable<Integer> {
     }
   }
 
+  private BasisCalibration basis(LlmModel loaded, LlmSession session, String read, Cancellation cancellation,
+      ProgressBar bar, StagedFiles files) throws IOException {
+    ModelInfo info = loaded.info();
+    BasisCalibration.check(basisLayers, info.layers());
+    int[] all = tokens(loaded, read, tokens + evalTokens, "--tokens and --eval-tokens");
+    JsonObject settings = new JsonObject();
+    settings.addProperty("version", LlmMobile.version());
+    settings.addProperty("text_sha256", sha256(read));
+    settings.addProperty("window", WINDOW);
+    settings.addProperty("tokens", tokens);
+    return BasisCalibration.run(residuals(session), info, name(info), basisLayers, Arrays.copyOf(all, tokens),
+        Arrays.copyOfRange(all, tokens, tokens + evalTokens), WINDOW, files.forTarget(output), settings,
+        (what, fraction) -> step(cancellation, bar, what, fraction));
+  }
+
+  /** The tokens of a text, which must have enough of them. */
+  static int[] tokens(LlmModel loaded, String read, int needed, String options) {
+    int[] all = loaded.tokenize(read, true, false);
+    if (all.length < needed) {
+      throw CliException.usage("the text has only " + all.length + " tokens; " + needed + " are needed",
+          "name a longer text, or lower " + options);
+    }
+    return all;
+  }
+
   private Path partial() {
     return output.resolveSibling(output.getFileName() + ".partial");
   }
@@ -171,12 +212,8 @@ final class CalibrateCommand implements Callable<Integer> {
     if (greatest > info.embedding()) {
       throw CliException.usage("--ranks has " + greatest + ", but the model is only " + info.embedding() + " wide", "");
     }
-    int[] all = loaded.tokenize(read, true, false);
     int needed = tokens + trialTokens + evalTokens;
-    if (all.length < needed) {
-      throw CliException.usage("the text has only " + all.length + " tokens; " + needed + " are needed",
-          "name a longer text, or lower --tokens, --trial-tokens and --eval-tokens");
-    }
+    int[] all = tokens(loaded, read, needed, "--tokens, --trial-tokens and --eval-tokens");
     int[] skippable = session.skippableParts();
     if (skippable.length == 0) {
       throw new CliException(ExitCode.NOT_AVAILABLE, "the model has no parts that can be left out",
@@ -208,7 +245,8 @@ final class CalibrateCommand implements Callable<Integer> {
     bar.update(fraction);
   }
 
-  private static Residuals residuals(LlmSession session) {
+  /** What a session passes on from layer to layer. */
+  static Residuals residuals(LlmSession session) {
     return (words, places, rows) -> {
       TapRequest request = TapRequest.create();
       places.forEach(request::place);
@@ -246,6 +284,20 @@ final class CalibrateCommand implements Callable<Integer> {
 
   private String name(ModelInfo info) {
     return info.name().orElse(model.getFileName().toString());
+  }
+
+  private void show(BasisCalibration made, ModelInfo info) {
+    if (common.json) {
+      JsonObject json = new JsonObject();
+      json.add("model", Reports.model(model, info));
+      json.add("reductions", made.json());
+      json.addProperty("output", output.toString());
+      json.addProperty("peak_rss_bytes", Reports.peakRssBytes());
+      env.out().println(Json.line(json));
+      return;
+    }
+    env.out().print(made.table().render(env.outStyle()));
+    env.out().println("\nbasis: " + output);
   }
 
   private void show(CalibratedProfile profile, ModelInfo info) {

@@ -113,6 +113,8 @@ final class ErrorRenderer {
         return "load it with the same model and a context at least as large";
       case ADAPTER_INVALID:
         return "the adapter must be a GGUF file made for this very model";
+      case BASIS_INVALID:
+        return "llm-mobile calibrate --basis-layers makes a basis for this very model";
       case INTERNAL:
         return HINT_TRACE;
       default:

@@ -96,6 +96,7 @@ public final class LlmMobileCli {
     commands.put("compress", CompressCommand::new);
     commands.put("worker", WorkerCommand::new);
     commands.put("keys", KeysCommand::new);
+    commands.put("audit-privacy", AuditPrivacyCommand::new);
     commands.put("models", ModelsCommand::new);
     commands.put("completion", CompletionCommand::new);
     return commands;

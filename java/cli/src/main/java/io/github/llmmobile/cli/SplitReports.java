@@ -35,6 +35,8 @@ final class SplitReports {
         ? run.link().rttNanos().getAsLong() / 1e3 : Double.NaN));
     edge.addProperty("gate", run.link().gate().name().toLowerCase(Locale.ROOT));
     edge.addProperty("probes", stats.probes());
+    edge.addProperty("keep_dims", run.session().format().keepDims());
+    edge.addProperty("record_bytes", run.session().format().recordBytes());
     edge.addProperty("split_steps", stats.splitSteps());
     edge.addProperty("local_steps", stats.localSteps());
     JsonObject reasons = new JsonObject();
@@ -92,7 +94,7 @@ final class SplitReports {
         .row("prompt", result.promptTokens() + " tokens")
         .row("answer", result.tokens().length + " tokens")
         .row("layers", stats.splitSteps() == 0 ? "all here"
-            : "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as " + run.options().codec())
+            : "0 to " + (run.session().split() - 1) + " here, the others at the worker; rows as " + run.session().format())
         .row("plan", planned(run))
         .row("way", way(run.link()))
         .row("steps", stats.splitSteps() + " split, " + stats.localSteps() + " local"

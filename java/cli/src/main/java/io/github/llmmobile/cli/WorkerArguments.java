@@ -3,6 +3,7 @@ package io.github.llmmobile.cli;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitOptions;
 import io.github.llmmobile.edge.WorkerAddress;
@@ -48,6 +49,18 @@ final class WorkerArguments {
       description = "How hidden states travel, default f16. int8 takes half of f16's bytes, int4 a third.")
   @Nullable String codec;
 
+  @Option(names = "--basis", paramLabel = "FILE",
+      description = "Send hidden states in fewer numbers, in a basis as llm-mobile calibrate --basis-layers makes it. The"
+          + " worker needs the same file.")
+  @Nullable Path basis;
+
+  @Option(names = "--keep", paramLabel = "SHARE",
+      description = "How many numbers of a hidden state are kept, as a share of all, default 0.5. Needs --basis.")
+  @Nullable Double keep;
+
+  @Option(names = "--keep-dims", paramLabel = "N", description = "The same as a number. Needs --basis.")
+  @Nullable Integer keepDims;
+
   @Option(names = "--local-fallback", paramLabel = "on|off", defaultValue = "on",
       description = "on (default) goes on here when the worker is lost; off loads only the first layers.")
   Fallback localFallback = Fallback.ON;
@@ -74,6 +87,9 @@ final class WorkerArguments {
   boolean given() {
     if (worker == null && (tls != null || insecure)) {
       throw CliException.usage("--tls and --insecure need --worker", "name the worker with --worker HOST:PORT");
+    }
+    if (worker == null && (basis != null || keep != null || keepDims != null)) {
+      throw CliException.usage("--basis, --keep and --keep-dims need --worker", "name the worker with --worker HOST:PORT");
     }
     return worker != null;
   }
@@ -114,6 +130,12 @@ final class WorkerArguments {
     if (codec != null) {
       options.codec(RowCodec.of(codec));
     }
+    if (basis != null) {
+      RowBasis read = RowBasis.read(basis);
+      options.basis(read).keepDims(kept(read.width()));
+    } else if (keep != null || keepDims != null) {
+      throw CliException.usage("--keep and --keep-dims need --basis", "llm-mobile calibrate --basis-layers makes one");
+    }
     return options.contextTokens(models.context == null ? 0 : models.context)
         .threads(models.threads).batchThreads(models.batchThreads).build();
   }
@@ -121,6 +143,20 @@ final class WorkerArguments {
   private static SplitPolicy policy(InferenceConfig config) {
     EdgeCloudConfig edge = config.edgeCloud().orElseGet(() -> EdgeCloudConfig.builder().build());
     return SplitPolicy.builder().bandwidthThresholdMbps(edge.bandwidthThresholdMbps()).build();
+  }
+
+  /** Coefficients that are kept; 0 for the default. */
+  private int kept(int width) {
+    if (keep != null && keepDims != null) {
+      throw CliException.usage("--keep and --keep-dims say the same", "leave out one of them");
+    }
+    if (keepDims != null && keepDims < 1) {
+      throw CliException.usage("--keep-dims must be at least 1, but is " + keepDims, "");
+    }
+    if (keep != null && !(keep > 0 && keep <= 1)) {
+      throw CliException.usage("--keep must be above 0 and at most 1, but is " + keep, "for example --keep 0.5");
+    }
+    return keepDims != null ? keepDims : keep != null ? (int) Math.max(1, Math.round(keep * width)) : 0;
   }
 
   private int layers() {

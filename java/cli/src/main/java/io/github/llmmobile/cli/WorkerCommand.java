@@ -5,6 +5,7 @@ import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.Interrupts;
 import io.github.llmmobile.cli.console.Units;
+import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.WorkerAddress;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.Worker;
@@ -64,6 +65,10 @@ final class WorkerCommand implements Callable<Integer> {
       description = "Serve without TLS, on the loopback interface only. What devices send is encrypted all the same.")
   boolean insecure;
 
+  @Option(names = "--basis", paramLabel = "FILE",
+      description = "The basis of devices that send hidden states in fewer numbers; the same file as there.")
+  @Nullable Path basis;
+
   @Option(names = "--max-sessions", paramLabel = "N", defaultValue = "64",
       description = "Sessions at once, default 64; others are told when to try again.")
   int maxSessions;
@@ -121,6 +126,9 @@ final class WorkerCommand implements Callable<Integer> {
         .listen(address(listen)).maxSessions(maxSessions).maxSessionsPerClient(maxSessionsPerClient)
         .maxMemoryBytes((long) maxMemoryMb << 20)
         .contextTokens(context).threads(threads).parallelSteps(parallel).lease(Duration.ofSeconds(leaseSeconds));
+    if (basis != null) {
+      options.basis(RowBasis.read(basis));
+    }
     if (tls != null) {
       options.keys(KeyFolder.open(tls));
     } else {

@@ -8,6 +8,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.github.llmmobile.LayerProfile;
+import io.github.llmmobile.edge.RowBasis;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -109,6 +110,36 @@ class CalibrateTest {
     JsonObject stats = JsonParser.parseString(run.out()).getAsJsonObject().getAsJsonObject("stats");
     assertEquals(3 * stats.get("gate_steps").getAsInt(), stats.get("gate_skipped_parts").getAsInt(), stats.toString());
     assertTrue(run.err().contains("leaves out"), run.err());
+  }
+
+  @Test
+  void aBasisIsMadeForSplits() throws IOException {
+    TestCli.Outcome outcome = calibrate(TestCli.real(), "--json", "--basis-layers", "3,2");
+    assertEquals(0, outcome.code(), outcome.err());
+    assertEquals(List.of(model, text, output), files(), "temporary files are left");
+    RowBasis basis = RowBasis.read(output);
+    assertEquals(List.of(2, 3), basis.splits());
+    JsonArray reductions = JsonParser.parseString(outcome.out()).getAsJsonObject().getAsJsonArray("reductions");
+    assertEquals(6, reductions.size());
+    double last = 1;
+    for (int i = 0; i < 3; i++) {
+      JsonObject reduction = reductions.get(i).getAsJsonObject();
+      assertEquals(2, reduction.get("split").getAsInt());
+      assertEquals(16 * (i + 1), reduction.get("keep_dims").getAsInt());
+      double error = reduction.get("error").getAsDouble();
+      assertTrue(error >= 0 && error < last, outcome.out());
+      last = error;
+    }
+    // A text of a few words lies in few dimensions: half of them lose next to nothing.
+    assertTrue(reductions.get(1).getAsJsonObject().get("error").getAsDouble() < 0.01, outcome.out());
+    refusedBasis("--basis-layers", "5");
+    refusedBasis("--basis-layers", "0");
+  }
+
+  private void refusedBasis(String... more) {
+    TestCli.Outcome outcome = calibrate(TestCli.real(), more);
+    assertEquals(2, outcome.code(), outcome.err());
+    assertTrue(outcome.err().contains("must be from 1 to 4"), outcome.err());
   }
 
   @Test

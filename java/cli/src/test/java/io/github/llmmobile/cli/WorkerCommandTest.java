@@ -172,6 +172,33 @@ class WorkerCommandTest {
   }
 
   @Test
+  void reducedRowsNeedTheSameBasisOnBothSides() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    String basis = folder.resolve("tiny.basis").toString();
+    Path text = Files.writeString(folder.resolve("text.txt"), "the world and the stop hello to he ".repeat(400));
+    TestCli.Outcome made = TestCli.real().run("calibrate", model.toString(), "--text", text.toString(), "--output", basis,
+        "--basis-layers", "1", "--tokens", "512", "--eval-tokens", "1024", "--threads", "1");
+    assertEquals(0, made.code(), made.err());
+    try (RunningWorker worker = new RunningWorker(model, "--insecure", "--basis", basis)) {
+      String[] options = {"--worker", "127.0.0.1:" + worker.port, "--insecure", "--basis", basis, "--keep", "0.25",
+          "--stats"};
+      TestCli.Outcome outcome = run(model, options);
+      assertEquals(0, outcome.code(), outcome.err());
+      JsonObject edge = json(outcome).getAsJsonObject("edge");
+      assertEquals(16, edge.get("keep_dims").getAsInt());
+      assertEquals(0, edge.get("local_steps").getAsInt());
+      assertTrue(edge.get("sent_bytes_per_token").getAsDouble() < 128, outcome.out());
+      assertTrue(outcome.err().contains("rows as f16, 16 of 64 dimensions"), outcome.err());
+    }
+    try (RunningWorker worker = new RunningWorker(model, "--insecure")) {
+      TestCli.Outcome refused =
+          run(model, "--worker", "127.0.0.1:" + worker.port, "--insecure", "--basis", basis, "--keep-dims", "9");
+      assertEquals(ExitCode.RUNTIME.number(), refused.code());
+      assertTrue(refused.err().contains("has no basis"), refused.err());
+    }
+  }
+
+  @Test
   void keysAreWhatTlsNeeds() throws Exception {
     Path model = TinyModelFile.in(folder);
     String keys = folder.resolve("keys").toString();
@@ -220,6 +247,9 @@ class WorkerCommandTest {
     usage("codec", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--codec", "int3", "x");
     usage("HOST:PORT", "run", "--model", model, "--worker", "localhost", "--insecure", "x");
     usage("--flash-attention", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--batch", "3", "x");
+    usage("--keep and --keep-dims need --basis", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--keep",
+        "0.5", "x");
+    usage("need --worker", "run", "--model", model, "--basis", model, "x");
     usage("--layers", "worker", "--model", model, "--listen", "localhost:0", "--insecure");
     usage("--tls DIR or --insecure", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:2");
     usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "0:1", "--insecure");

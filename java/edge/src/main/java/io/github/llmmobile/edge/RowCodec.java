@@ -3,7 +3,6 @@ package io.github.llmmobile.edge;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.wire.RowRecords;
-import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.Locale;
 
@@ -57,13 +56,7 @@ public enum RowCodec {
    * @throws LlmException INVALID_ARGUMENT if a number is a NaN or infinite
    */
   public byte[] encode(FloatBuffer rows, int width) {
-    int count = rows.remaining() / width;
-    ByteBuffer out = RowRecords.allocate(count * recordBytes(width));
-    RowRecords records = new RowRecords(this, width);
-    for (int i = 0; i < count; i++) {
-      records.encode(rows, rows.position() + i * width, out);
-    }
-    return out.array();
+    return RowFormat.of(this, width).encode(rows);
   }
 
   /**
@@ -76,16 +69,7 @@ public enum RowCodec {
    *     codec writes: a NaN, an infinity, a place outside the row
    */
   public void decode(byte[] records, int width, FloatBuffer rows) {
-    int size = recordBytes(width);
-    if (records.length % size != 0 || records.length / size * (long) width > rows.remaining()) {
-      throw new LlmException(ErrorCode.INVALID_ARGUMENT,
-          "records: " + records.length + " bytes are no whole rows of " + size + " bytes that fit the buffer");
-    }
-    RowRecords reader = new RowRecords(this, width);
-    ByteBuffer in = RowRecords.wrap(records);
-    for (int i = 0; i < records.length / size; i++) {
-      reader.decode(in, rows, rows.position() + i * width);
-    }
+    RowFormat.of(this, width).decode(records, rows);
   }
 
   /** The name as it is typed, such as {@code int8}. */

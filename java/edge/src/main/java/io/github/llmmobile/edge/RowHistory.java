@@ -14,8 +14,7 @@ import javax.crypto.spec.SecretKeySpec;
  * the same batches. Threads: any.
  */
 final class RowHistory {
-  private final RowCodec codec;
-  private final int width;
+  private final RowFormat format;
   private final int recordBytes;
   private final Mac mac;
   private byte[] records = new byte[0];
@@ -25,10 +24,9 @@ final class RowHistory {
   private int batches;
   private int truncations;
 
-  RowHistory(RowCodec codec, int width) {
-    this.codec = codec;
-    this.width = width;
-    recordBytes = codec.recordBytes(width);
+  RowHistory(RowFormat format) {
+    this.format = format;
+    recordBytes = format.recordBytes();
     byte[] key = new byte[32];
     new SecureRandom().nextBytes(key);
     try {
@@ -57,8 +55,8 @@ final class RowHistory {
     }
   }
 
-  RowCodec codec() {
-    return codec;
+  RowFormat format() {
+    return format;
   }
 
   synchronized int size() {
@@ -77,7 +75,7 @@ final class RowHistory {
 
   /** Appends one batch. */
   void append(FloatBuffer rows) {
-    byte[] encoded = codec.encode(rows, width);
+    byte[] encoded = format.encode(rows);
     synchronized (this) {
       int from = size();
       int to = from + encoded.length / recordBytes;

@@ -1,6 +1,8 @@
 package io.github.llmmobile.edge;
 
+import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.wire.Range;
 import java.time.Duration;
@@ -12,6 +14,8 @@ import org.jspecify.annotations.Nullable;
 public final class SplitOptions {
   private final int split;
   private final RowCodec codec;
+  private final @Nullable RowBasis basis;
+  private final int keepDims;
   private final boolean localFallback;
   private final boolean exactReplay;
   private final int contextTokens;
@@ -28,6 +32,8 @@ public final class SplitOptions {
   private SplitOptions(Builder b) {
     split = b.split;
     codec = b.codec;
+    basis = b.basis;
+    keepDims = b.keepDims;
     localFallback = b.localFallback;
     exactReplay = b.exactReplay;
     contextTokens = b.contextTokens;
@@ -60,6 +66,8 @@ public final class SplitOptions {
     Builder b = new Builder();
     b.split = split;
     b.codec = codec;
+    b.basis = basis;
+    b.keepDims = keepDims;
     b.localFallback = localFallback;
     b.exactReplay = exactReplay;
     b.contextTokens = contextTokens;
@@ -92,6 +100,43 @@ public final class SplitOptions {
    */
   public RowCodec codec() {
     return codec;
+  }
+
+  /**
+   * The basis in which hidden states are reduced before they travel. Default: none, they travel whole.
+   *
+   * @return the basis, if there is one (never null)
+   */
+  public Optional<RowBasis> basis() {
+    return Optional.ofNullable(basis);
+  }
+
+  /**
+   * Coefficients that are kept of each hidden state. Default: 0, half of the model's width if there is a basis.
+   *
+   * @return at least 0
+   */
+  public int keepDims() {
+    return keepDims;
+  }
+
+  /** How rows of a model travel. */
+  RowFormat format(ModelInfo info, int split) {
+    if (basis == null) {
+      return RowFormat.of(codec, info.embedding());
+    }
+    basis.check(info);
+    return RowFormat.reduced(codec, basis, split, keepDims);
+  }
+
+  /** Whether rows can be sent at a split. */
+  boolean readsRowsOf(int split) {
+    return basis == null || basis.splits().contains(split);
+  }
+
+  /** The first split from one on at which rows can be sent; that one itself, if there is none. */
+  int firstSplit(int least) {
+    return basis == null ? least : basis.splits().stream().filter(k -> k >= least).min(Integer::compare).orElse(least);
   }
 
   /**
@@ -211,6 +256,8 @@ public final class SplitOptions {
   public static final class Builder {
     private int split;
     private RowCodec codec = RowCodec.F16;
+    private @Nullable RowBasis basis;
+    private int keepDims;
     private boolean localFallback = true;
     private boolean exactReplay = true;
     private int contextTokens;
@@ -245,6 +292,28 @@ public final class SplitOptions {
      */
     public Builder codec(RowCodec codec) {
       this.codec = Objects.requireNonNull(codec, "codec");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#basis()}. The worker needs the same file.
+     *
+     * @param basis of the model that is split (required)
+     * @return this
+     */
+    public Builder basis(RowBasis basis) {
+      this.basis = Objects.requireNonNull(basis, "basis");
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#keepDims()}.
+     *
+     * @param keepDims from 1 to {@link RowBasis#dims}, or 0 for half of the model's width
+     * @return this
+     */
+    public Builder keepDims(int keepDims) {
+      this.keepDims = keepDims;
       return this;
     }
 
@@ -375,9 +444,13 @@ public final class SplitOptions {
      * Checks and builds.
      *
      * @return the options (never null)
-     * @throws LlmException RANGE if a value is outside its range
+     * @throws LlmException RANGE if a value is outside its range; INVALID_ARGUMENT if fewer dimensions are to be kept
+     *     without a basis
      */
     public SplitOptions build() {
+      if (keepDims != 0 && basis == null) {
+        throw new LlmException(ErrorCode.INVALID_ARGUMENT, "keepDims: needs a basis");
+      }
       Range.check("split", split, 0, 100_000);
       Range.check("contextTokens", contextTokens, 0, 1 << 27);
       Range.check("threads", threads, 0, 512);

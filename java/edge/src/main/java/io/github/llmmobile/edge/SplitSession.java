@@ -88,14 +88,14 @@ public final class SplitSession implements AutoCloseable {
     }
     hidden = Rows.allocate(MAX_BATCH, info.embedding());
     replayed = Rows.allocate(MAX_BATCH, info.embedding());
-    history = new RowHistory(options.codec(), info.embedding());
+    history = new RowHistory(options.format(info, split));
     lower = model.newSession(part(LayerRange.of(0, split)));
     LlmSession rest = null;
     try {
       // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
       rest = start.localFallback ? model.newSession(part(LayerRange.of(split, 0))) : null;
       link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
-          info.layers(), contextTokens, options.codec()), history, options, start.policy, stats);
+          info.layers(), contextTokens, history.format()), history, options, start.policy, stats);
     } catch (RuntimeException e) {
       lower.close();
       if (rest != null) {
@@ -121,9 +121,10 @@ public final class SplitSession implements AutoCloseable {
    * @param options how (required)
    * @return the session; the caller closes it (never null)
    * @throws LlmException REMOTE_REFUSED if the worker has another model, other layers, other keys, speaks another version
-   *     or does not take sessions of that length; REMOTE_UNAVAILABLE if it cannot be reached and there is no local fallback;
-   *     RANGE if the split is not within the model; OUT_OF_MEMORY if the device's state has too little memory for any plan; IO
-   *     if keys cannot be read; what opening sessions throws
+   *     or does not take sessions of that length, or has not the same basis; REMOTE_UNAVAILABLE if it cannot be reached and
+   *     there is no local fallback; RANGE if the split is not within the model or not one of the basis, or more is to be kept
+   *     than there is; BASIS_INVALID if the basis is of another model; OUT_OF_MEMORY if the device's state has too little
+   *     memory for any plan; IO if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");
@@ -174,6 +175,15 @@ public final class SplitSession implements AutoCloseable {
    */
   public int split() {
     return split;
+  }
+
+  /**
+   * How rows travel.
+   *
+   * @return the format (never null)
+   */
+  public RowFormat format() {
+    return history.format();
   }
 
   /**
@@ -413,7 +423,7 @@ public final class SplitSession implements AutoCloseable {
   /** Asks before each step, and sees to it that what is asked is known. */
   private @Nullable Refusal refusal() {
     int rows = link.gap();
-    Optional<String> gate = options.gate().refusal(rows, (long) rows * options.codec().recordBytes(info.embedding()));
+    Optional<String> gate = options.gate().refusal(rows, (long) rows * history.format().recordBytes());
     Optional<Reason> refused = gate.isPresent() ? Optional.of(Reason.GATE)
         : choice.refusal(tokens.length - 1 - upperPosition, remaining);
     if (!gate.isPresent() && choice.wantsProbe()) {
@@ -448,7 +458,7 @@ public final class SplitSession implements AutoCloseable {
   private Candidates upperHere(LlmSession rest, int topK) {
     while (upperPosition < history.size()) {
       RowHistory.Piece piece = history.piece(upperPosition, MAX_BATCH, !options.exactReplay());
-      options.codec().decode(piece.records, info.embedding(), replayed);
+      history.format().decode(piece.records, replayed);
       int at = 0;
       for (int size : piece.sizes) {
         stopIfCancelled();

@@ -46,13 +46,14 @@ final class SplitStart {
     start.ask();
     ModelInfo info = model.info();
     int least = start.worker == null ? info.layers() / 2 : start.worker.layerBegin();
-    start.split = options.split() > 0 ? options.split() : least;
+    start.split = options.split() > 0 ? options.split() : options.firstSplit(least);
     if (start.split < 1 || start.split >= info.layers()) {
       throw new LlmException(ErrorCode.RANGE,
           "split: must be from 1 to " + (info.layers() - 1) + ", but is " + start.split);
     }
     if (start.worker != null) {
-      start.worker.check(info.fingerprint(), info.embedding(), info.layers(), start.split, options.codec());
+      start.worker.check(info.fingerprint(), info.embedding(), info.layers(), start.split,
+          options.format(info, start.split));
       // A device that has the first layers alone has no choice.
       if (options.policy().isPresent() && options.split() == 0 && options.localFallback()) {
         start.plan(model, least);
@@ -93,12 +94,12 @@ final class SplitStart {
         SessionOptions.builder().threads(options.threads()).batchThreads(options.batchThreads()).build()));
     // A worker that does not tell is taken to be as fast as this device.
     LayerCosts there = worker.costs().orElse(here);
-    double bytesPerRow = options.codec().recordBytes(info.embedding()) + FRAMING_BYTES;
+    double bytesPerRow = options.format(info, split).recordBytes() + FRAMING_BYTES;
     double layerBytes = here.bytesPerPosition() * SplitSession.context(info, worker, options);
     SplitPlanner planner = policy.planner(here, there, bytesPerRow).range(least, layers - 1)
         .turn(options.promptTokens(), options.answerTokens())
         .fitsDevice(policy.fits(layers * layerBytes))
-        .feasible(k -> policy.fits(k * layerBytes)).build();
+        .feasible(k -> options.readsRowsOf(k) && policy.fits(k * layerBytes)).build();
     SplitPlanner.Plan best;
     try {
       best = planner.plan();
@@ -107,7 +108,7 @@ final class SplitStart {
           + policy.forbids().map(Reason::text).orElse("no split leaves it enough"), e);
     }
     plan = best;
-    split = planner.bestSplit().orElse(least);
+    split = planner.bestSplit().orElse(split);
     if (best.reason() == Reason.DOES_NOT_FIT) {
       localFallback = false;
       choice = SplitChoice.always(policy, Reason.DOES_NOT_FIT);

@@ -1,5 +1,6 @@
 package io.github.llmmobile.edge;
 
+import com.google.protobuf.ByteString;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.policy.LayerCosts;
@@ -40,8 +41,8 @@ public final class WorkerInfo {
     return capabilities;
   }
 
-  /** Checks that the worker continues a model and knows a codec. */
-  void check(String model, int width, int layers, int split, RowCodec codec) {
+  /** Checks that the worker continues a model and knows a format. */
+  void check(String model, int width, int layers, int split, RowFormat format) {
     if (!capabilities.getModel().equals(model) || capabilities.getDModel() != width
         || capabilities.getNLayer() != layers) {
       throw refused("serves another model: its fingerprint is " + capabilities.getModel() + ", not " + model);
@@ -50,8 +51,20 @@ public final class WorkerInfo {
       throw refused("has layers " + capabilities.getLayerBegin() + ":" + capabilities.getLayerEnd()
           + ", so the split must be from " + capabilities.getLayerBegin() + " to " + (layers - 1) + ", but is " + split);
     }
-    if (!capabilities.getCodecList().contains(Wire.codec(codec))) {
-      throw refused("does not know the codec " + codec);
+    if (!capabilities.getCodecList().contains(Wire.codec(format.codec()))) {
+      throw refused("does not know the codec " + format.codec());
+    }
+    format.basis().ifPresent(this::checkBasis);
+  }
+
+  private void checkBasis(RowBasis basis) {
+    ByteString theirs = capabilities.getBasis();
+    if (theirs.isEmpty()) {
+      throw refused("has no basis to read reduced rows with; it needs the same file as the device");
+    }
+    ByteString ours = ByteString.copyFrom(basis.digest());
+    if (!theirs.equals(ours)) {
+      throw refused("has another basis: its SHA-256 is " + Wire.hex(theirs) + ", not " + Wire.hex(ours));
     }
   }
 

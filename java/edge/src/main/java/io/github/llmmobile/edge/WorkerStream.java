@@ -63,16 +63,16 @@ final class WorkerStream implements AutoCloseable {
     private final int layerBegin;
     private final int layerEnd;
     private final int maxPositions;
-    private final RowCodec codec;
+    private final RowFormat format;
 
-    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowCodec codec) {
+    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowFormat format) {
       random.nextBytes(sessionId);
       random.nextBytes(owner);
       this.model = model;
       this.layerBegin = layerBegin;
       this.layerEnd = layerEnd;
       this.maxPositions = maxPositions;
-      this.codec = codec;
+      this.format = format;
     }
   }
 
@@ -152,7 +152,9 @@ final class WorkerStream implements AutoCloseable {
           .setLayerBegin(identity.layerBegin)
           .setLayerEnd(identity.layerEnd)
           .setMaxPositions(identity.maxPositions)
-          .setCodec(Wire.codec(identity.codec))
+          .setCodec(Wire.codec(identity.format.codec()))
+          .setKeepDims(identity.format.keepDims())
+          .setBasis(identity.format.basis().map(basis -> ByteString.copyFrom(basis.digest())).orElse(ByteString.EMPTY))
           .setKeyId(KeyWrap.keyId(publicKey))
           .build();
       byte[] bytes = open.toBuilder().setHpke(ByteString.copyFrom(wrap(publicKey, secrets, open))).build().toByteArray();

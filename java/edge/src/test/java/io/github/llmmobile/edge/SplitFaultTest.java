@@ -16,6 +16,7 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.edge.worker.Worker;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicReference;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Workers that die, networks that fall silent: the tokens stay the same, each once. */
 @Timeout(180)
@@ -96,6 +98,25 @@ class SplitFaultTest {
       assertEquals(6, listener.heard.count(SplitEvent.Where.SPLIT));
       assertTrue(listener.heard.count(SplitEvent.Where.LOCAL) > 0);
       assertEquals(1, result.stats().losses());
+    }
+  }
+
+  @Test
+  void aWorkerThatReadsReducedRowsIsNotMissedEither(@TempDir Path folder) {
+    RowBasis basis = TinyBasis.write(folder.resolve("a.basis"), 1);
+    int[] prompt = prompt(1, 30);
+    SplitOptions options = options().codec(RowCodec.INT8).split(2).basis(basis).keepDims(48).build();
+    int[] whole;
+    try (Worker reading = Worker.start(workerOptions().basis(basis).build())) {
+      try (SplitSession session = SplitSession.open(model, SplitFixture.address(reading), options)) {
+        whole = session.generate(prompt, GREEDY, new SplitListener() {}).tokens();
+      }
+      try (SplitSession session = SplitSession.open(model, SplitFixture.address(reading), options)) {
+        At listener = new At(6, reading::close);
+        assertArrayEquals(whole, session.generate(prompt, GREEDY, listener).tokens());
+        assertEquals(6, listener.heard.count(SplitEvent.Where.SPLIT));
+        assertTrue(listener.heard.count(SplitEvent.Where.LOCAL) > 0);
+      }
     }
   }
 

@@ -19,6 +19,7 @@ import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.StopReason;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.Worker;
+import io.github.llmmobile.edge.worker.WorkerOptions;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -138,6 +139,48 @@ class SplitSessionTest {
     // What one token adds to the bare record.
     double framing = there.stats().sentBytesPerToken() - codec.recordBytes(model.info().embedding());
     assertTrue(framing > 16 && framing <= 64, framing + "");
+  }
+
+  @ParameterizedTest
+  @EnumSource(RowCodec.class)
+  void reducedRowsLoseTheSameHereAndThere(RowCodec codec, @TempDir Path folder) {
+    RowBasis basis = TinyBasis.write(folder.resolve("a.basis"), 1);
+    int[] prompt = prompt(9, 50);
+    SplitOptions.Builder options = options().codec(codec).split(2).basis(basis).keepDims(40);
+    SplitResult there;
+    try (Worker reading = Worker.start(SplitFixture.workerOptions().basis(basis).build())) {
+      try (SplitSession session = SplitSession.open(model, address(reading), options.build())) {
+        there = session.generate(prompt, GREEDY, new SplitListener() {});
+        assertEquals(0, there.stats().localSteps());
+        double framing = there.stats().sentBytesPerToken() - session.format().recordBytes();
+        assertTrue(framing > 16 && framing <= 64, framing + "");
+      }
+      try (SplitSession session = SplitSession.open(
+          model, address(reading), options.gate((rows, bytes) -> Optional.of("test")).build())) {
+        assertArrayEquals(there.tokens(), session.generate(prompt, GREEDY, new SplitListener() {}).tokens());
+      }
+    }
+  }
+
+  private static void refuses(ErrorCode code, String says, Worker worker, SplitOptions.Builder options) {
+    LlmException e = assertThrows(LlmException.class,
+        () -> SplitSession.open(TinyModels.deepModel(), address(worker), options.build()));
+    assertEquals(code, e.code(), e.getMessage());
+    assertTrue(e.getMessage().contains(says), e.getMessage());
+  }
+
+  @Test
+  void bothSidesNeedTheSameBasis(@TempDir Path folder) {
+    RowBasis basis = TinyBasis.write(folder.resolve("a.basis"), 1);
+    RowBasis other = TinyBasis.write(folder.resolve("b.basis"), 2);
+    refuses(ErrorCode.REMOTE_REFUSED, "has no basis", worker, options().split(2).basis(basis));
+    refuses(ErrorCode.RANGE, "one of [2, 3]", worker, options().split(4).basis(basis));
+    refuses(ErrorCode.RANGE, "keepDims", worker, options().split(2).basis(basis).keepDims(63));
+    try (Worker reading = Worker.start(SplitFixture.workerOptions().basis(other).build())) {
+      refuses(ErrorCode.REMOTE_REFUSED, "has another basis", reading, options().split(2).basis(basis));
+    }
+    WorkerOptions wrong = SplitFixture.workerOptions().model(TinyModels.other()).basis(basis).build();
+    assertEquals(ErrorCode.BASIS_INVALID, assertThrows(LlmException.class, () -> Worker.start(wrong)).code());
   }
 
   @Test

@@ -112,6 +112,8 @@ class WorkerProtocolTest {
     refusesOpen(Code.MODEL_MISMATCH, open -> open.setLayerEnd(4));
     refusesOpen(Code.CODEC_UNKNOWN, open -> open.setCodec(Codec.CODEC_UNSPECIFIED));
     refusesOpen(Code.CODEC_UNKNOWN, open -> open.setCodecValue(99));
+    refusesOpen(Code.BASIS_MISMATCH, open -> open.setKeepDims(10));
+    refusesOpen(Code.BASIS_MISMATCH, open -> open.setKeepDims(-1).setBasis(ByteString.copyFrom(new byte[32])));
     refusesOpen(Code.CONTEXT_FULL, open -> open.setMaxPositions(TinyModels.CONTEXT + 1));
     refusesOpen(Code.CONTEXT_FULL, open -> open.setMaxPositions(0));
     refusesOpen(Code.SHAPE, open -> open.setSessionId(ByteString.copyFrom(new byte[15])));

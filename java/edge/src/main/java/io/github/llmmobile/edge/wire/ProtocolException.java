@@ -71,6 +71,7 @@ public final class ProtocolException extends Exception {
       case PROTOCOL:
       case MODEL_MISMATCH:
       case CODEC_UNKNOWN:
+      case BASIS_MISMATCH:
       case SHAPE:
       case NOT_FINITE:
       case KEY_UNKNOWN:

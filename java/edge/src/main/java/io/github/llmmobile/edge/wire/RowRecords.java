@@ -25,7 +25,7 @@ import java.util.Arrays;
  *
  * <p>Not for use by several threads at once.
  */
-public final class RowRecords {
+public final class RowRecords implements Records {
   private static final int GROUP = 32;
   private static final int WIDTH_PER_OUTLIER = 192;
   private static final int INT8_MAX = 127;
@@ -78,6 +78,11 @@ public final class RowRecords {
     return width / WIDTH_PER_OUTLIER;
   }
 
+  @Override
+  public int bytes() {
+    return bytes(codec, width);
+  }
+
   /**
    * A buffer for records.
    *
@@ -98,13 +103,7 @@ public final class RowRecords {
     return ByteBuffer.wrap(records).order(ByteOrder.LITTLE_ENDIAN);
   }
 
-  /**
-   * Writes one row.
-   *
-   * @param rows where it is
-   * @param at index of its first number
-   * @param out receives the record
-   */
+  @Override
   public void encode(FloatBuffer rows, int at, ByteBuffer out) {
     float largest = 0;
     for (int i = 0; i < width; i++) {
@@ -208,13 +207,7 @@ public final class RowRecords {
     return (int) Math.max(-most, Math.min(most, Math.rint((double) value / step)));
   }
 
-  /**
-   * Reads one row.
-   *
-   * @param in where the record begins; moves past it
-   * @param rows receives the row
-   * @param at index of its first number there
-   */
+  @Override
   public void decode(ByteBuffer in, FloatBuffer rows, int at) {
     if (codec == RowCodec.F32) {
       for (int i = 0; i < width; i++) {

@@ -67,6 +67,20 @@ public final class Wire {
   }
 
   /**
+   * Bytes as people compare them.
+   *
+   * @param bytes the bytes (required)
+   * @return two digits for each (never null)
+   */
+  public static String hex(ByteString bytes) {
+    StringBuilder text = new StringBuilder();
+    for (byte b : bytes) {
+      text.append(Character.forDigit(b >> 4 & 0xF, 16)).append(Character.forDigit(b & 0xF, 16));
+    }
+    return text.toString();
+  }
+
+  /**
    * What the wrapped secrets of an Open are bound to.
    *
    * @param open the Open, with or without them

@@ -9,9 +9,18 @@ import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.edge.RowBasis;
+import io.github.llmmobile.edge.RowCodec;
+import io.github.llmmobile.edge.RowFormat;
 import io.github.llmmobile.edge.policy.LayerCosts;
+import io.github.llmmobile.edge.proto.Code;
+import io.github.llmmobile.edge.proto.Open;
+import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Rows;
+import io.github.llmmobile.edge.wire.Wire;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.Optional;
 
 /** The worker's part of the model, and what a session on it takes. Threads: any. */
 final class Engine implements AutoCloseable {
@@ -37,6 +46,7 @@ final class Engine implements AutoCloseable {
       throw new LlmException(ErrorCode.RANGE, "layers: must end with the model's last, such as " + layers.begin() + ":"
           + info.layers() + ", but are " + layers);
     }
+    options.basis().ifPresent(basis -> basis.check(info));
     int trained = info.contextTrain() > 0 ? info.contextTrain() : DEFAULT_CONTEXT;
     maxPositions = options.contextTokens() > 0 ? options.contextTokens() : Math.min(DEFAULT_CONTEXT, trained);
     // The largest session that there can be tells what sessions cost, and whether this model can be served at all.
@@ -83,6 +93,28 @@ final class Engine implements AutoCloseable {
   long sessionBytes(int layerBegin, int positions) {
     double share = (double) (info.layers() - layerBegin) / (info.layers() - layerBegin());
     return (long) Math.ceil(cacheBytes * share * positions / maxPositions) + workBytes;
+  }
+
+  /** The basis for reduced rows. */
+  Optional<RowBasis> basis() {
+    return options.basis();
+  }
+
+  /** How the rows of a session travel. */
+  RowFormat format(Open open) throws ProtocolException {
+    RowCodec codec = Wire.codec(open.getCodec());
+    if (open.getKeepDims() == 0 && open.getBasis().isEmpty()) {
+      return RowFormat.of(codec, info.embedding());
+    }
+    RowBasis basis = options.basis()
+        .filter(ours -> Arrays.equals(ours.digest(), open.getBasis().toByteArray()))
+        .orElseThrow(() -> new ProtocolException(Code.BASIS_MISMATCH, "this worker has not the basis of the client"));
+    if (open.getKeepDims() == 0 || !basis.splits().contains(open.getLayerBegin())
+        || Integer.compareUnsigned(open.getKeepDims(), basis.dims(open.getLayerBegin())) > 0) {
+      throw new ProtocolException(Code.BASIS_MISMATCH, "the basis is for splits " + basis.splits()
+          + " and has not as many dimensions as the client keeps");
+    }
+    return RowFormat.reduced(codec, basis, open.getLayerBegin(), open.getKeepDims());
   }
 
   /** A session of layers from {@code layerBegin} on. */

@@ -2,7 +2,6 @@ package io.github.llmmobile.edge.worker;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
-import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.proto.ClientBody;
 import io.github.llmmobile.edge.proto.ClientFrame;
 import io.github.llmmobile.edge.proto.Code;
@@ -54,7 +53,6 @@ final class SessionStream implements StreamObserver<ClientFrame> {
   private volatile Sessions.@Nullable Opening opening;
   private @Nullable FrameSealer up;
   private @Nullable FrameSealer down;
-  private RowCodec codec = RowCodec.F32;
 
   SessionStream(Sessions sessions, WorkerMetrics metrics, String client, ServerCallStreamObserver<ServerFrame> out, int maxTopK,
       int leaseMs, Runnable onEnd) {
@@ -103,7 +101,6 @@ final class SessionStream implements StreamObserver<ClientFrame> {
       sessions.detach(this, opened.entry);
       return;
     }
-    codec = Wire.codec(opened.open.getCodec());
     byte[] nonce = new byte[Wire.NONCE_BYTES];
     RANDOM.nextBytes(nonce);
     FrameContext context = Wire.context(opened.open, bytes);
@@ -133,7 +130,8 @@ final class SessionStream implements StreamObserver<ClientFrame> {
   }
 
   private void handle(ClientBody body) throws ProtocolException {
-    Sessions.Entry entry = entry();
+    Sessions.Opening opened = opened();
+    Sessions.Entry entry = opened.entry;
     long seq = up == null ? 0 : up.next() - 1;
     switch (body.getBodyCase()) {
       case STEP:
@@ -142,7 +140,7 @@ final class SessionStream implements StreamObserver<ClientFrame> {
           throw new ProtocolException(Code.SHAPE, "a step wants " + step.getTopK() + " candidates");
         }
         long arrived = System.nanoTime();
-        work(entry, () -> step(entry, step, seq, arrived));
+        work(entry, () -> step(opened, step, seq, arrived));
         return;
       case REWIND:
         work(entry, () -> {
@@ -165,12 +163,12 @@ final class SessionStream implements StreamObserver<ClientFrame> {
     }
   }
 
-  private Sessions.Entry entry() {
+  private Sessions.Opening opened() {
     Sessions.Opening opened = opening;
     if (opened == null) {
       throw new IllegalStateException("not open");
     }
-    return opened.entry;
+    return opened;
   }
 
   /** A piece of work on the session's lane. */
@@ -206,9 +204,10 @@ final class SessionStream implements StreamObserver<ClientFrame> {
     out.request(CREDITS - 1);
   }
 
-  private void step(Sessions.Entry entry, Step step, long seq, long arrived) throws ProtocolException {
+  private void step(Sessions.Opening opened, Step step, long seq, long arrived) throws ProtocolException {
+    Sessions.Entry entry = opened.entry;
     long begin = System.nanoTime();
-    byte[] candidates = entry.session.step(step, codec);
+    byte[] candidates = entry.session.step(step, opened.format);
     long end = System.nanoTime();
     long queueMicros = TimeUnit.NANOSECONDS.toMicros(begin - arrived);
     long computeMicros = TimeUnit.NANOSECONDS.toMicros(end - begin);

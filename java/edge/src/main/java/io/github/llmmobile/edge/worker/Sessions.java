@@ -2,6 +2,7 @@ package io.github.llmmobile.edge.worker;
 
 import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
+import io.github.llmmobile.edge.RowFormat;
 import io.github.llmmobile.edge.keys.KeyWrap;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Open;
@@ -65,11 +66,13 @@ final class Sessions implements AutoCloseable {
   /** What a stream was opened for. */
   static final class Opening {
     final Open open;
+    final RowFormat format;
     final byte[] secret;
     final Entry entry;
 
-    Opening(Open open, byte[] secret, Entry entry) {
+    Opening(Open open, RowFormat format, byte[] secret, Entry entry) {
       this.open = open;
+      this.format = format;
       this.secret = secret;
       this.entry = entry;
     }
@@ -83,7 +86,7 @@ final class Sessions implements AutoCloseable {
     } catch (InvalidProtocolBufferException e) {
       throw new ProtocolException(Code.PROTOCOL, "the first frame is no Open");
     }
-    check(open);
+    RowFormat format = check(open);
     byte[] secrets = unwrap(open);
     byte[] secret = Arrays.copyOf(secrets, Wire.SECRET_BYTES);
     byte[] owner = Sha256.of(Arrays.copyOfRange(secrets, Wire.SECRET_BYTES, secrets.length));
@@ -113,10 +116,10 @@ final class Sessions implements AutoCloseable {
     if (former != null) {
       former.end(new ProtocolException(Code.TAKEN_OVER, "a later epoch of the session was opened"));
     }
-    return new Opening(open, secret, entry);
+    return new Opening(open, format, secret, entry);
   }
 
-  private void check(Open open) throws ProtocolException {
+  private RowFormat check(Open open) throws ProtocolException {
     if (open.getProtocol() < Wire.PROTOCOL_MIN || open.getProtocol() > Wire.PROTOCOL_MAX) {
       throw new ProtocolException(Code.PROTOCOL, "this worker speaks versions " + Wire.PROTOCOL_MIN + " to "
           + Wire.PROTOCOL_MAX + " of the protocol, not " + open.getProtocol());
@@ -137,7 +140,7 @@ final class Sessions implements AutoCloseable {
       throw new ProtocolException(Code.CONTEXT_FULL, "this worker's sessions hold up to " + engine.maxPositions()
           + " tokens, not " + open.getMaxPositions());
     }
-    Wire.codec(open.getCodec());
+    return engine.format(open);
   }
 
   private byte[] unwrap(Open open) throws ProtocolException {
@@ -163,8 +166,10 @@ final class Sessions implements AutoCloseable {
           Code.STALE_EPOCH, "epoch " + open.getEpoch() + " does not follow " + entry.epoch);
     }
     if (open.getLayerBegin() != entry.first.getLayerBegin()
-        || open.getMaxPositions() != entry.first.getMaxPositions() || open.getCodec() != entry.first.getCodec()) {
-      throw new ProtocolException(Code.MODEL_MISMATCH, "the session was begun with other layers, length or codec");
+        || open.getMaxPositions() != entry.first.getMaxPositions() || open.getCodec() != entry.first.getCodec()
+        || open.getKeepDims() != entry.first.getKeepDims()) {
+      throw new ProtocolException(
+          Code.MODEL_MISMATCH, "the session was begun with other layers, another length, codec or reduction");
     }
   }
 

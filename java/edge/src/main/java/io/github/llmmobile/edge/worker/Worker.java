@@ -143,7 +143,10 @@ public final class Worker implements AutoCloseable {
   }
 
   private int maxMessageBytes() {
-    return Engine.MAX_ROWS * (RowCodec.F32.recordBytes(engine.info().embedding()) + OVERHEAD_PER_ROW) + FRAMING_BYTES;
+    int width = engine.info().embedding();
+    // A reduced row says besides its numbers which ones these are.
+    int mask = engine.basis().isPresent() ? (width + 7) / 8 : 0;
+    return Engine.MAX_ROWS * (RowCodec.F32.recordBytes(width) + mask + OVERHEAD_PER_ROW) + FRAMING_BYTES;
   }
 
   /** The service that devices talk to. */
@@ -180,6 +183,7 @@ public final class Worker implements AutoCloseable {
       for (RowCodec codec : RowCodec.values()) {
         capabilities.addCodec(Wire.codec(codec));
       }
+      engine.basis().ifPresent(basis -> capabilities.setBasis(ByteString.copyFrom(basis.digest())));
       if (!options.keys().isPresent()) {
         capabilities.setPublicKey(ByteString.copyFrom(keys.publicKey()));
       }

@@ -3,6 +3,7 @@ package io.github.llmmobile.edge.worker;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.wire.Range;
 import java.net.InetSocketAddress;
@@ -18,6 +19,7 @@ public final class WorkerOptions {
   private final LayerRange layers;
   private final InetSocketAddress listen;
   private final @Nullable KeyFolder keys;
+  private final @Nullable RowBasis basis;
   private final int maxSessions;
   private final int maxSessionsPerClient;
   private final long maxMemoryBytes;
@@ -32,6 +34,7 @@ public final class WorkerOptions {
     this.listen = listen;
     layers = b.layers;
     keys = b.keys;
+    basis = b.basis;
     maxSessions = b.maxSessions;
     maxSessionsPerClient = b.maxSessionsPerClient;
     maxMemoryBytes = b.maxMemoryBytes;
@@ -86,6 +89,15 @@ public final class WorkerOptions {
    */
   public Optional<KeyFolder> keys() {
     return Optional.ofNullable(keys);
+  }
+
+  /**
+   * The basis with which reduced rows are read. Default: none, and devices send whole rows.
+   *
+   * @return the basis, if there is one (never null)
+   */
+  public Optional<RowBasis> basis() {
+    return Optional.ofNullable(basis);
   }
 
   /**
@@ -167,6 +179,7 @@ public final class WorkerOptions {
     private @Nullable InetSocketAddress listen;
     private LayerRange layers = LayerRange.of(1, 0);
     private @Nullable KeyFolder keys;
+    private @Nullable RowBasis basis;
     private int maxSessions = 64;
     private int maxSessionsPerClient;
     private long maxMemoryBytes;
@@ -219,6 +232,17 @@ public final class WorkerOptions {
      */
     public Builder keys(KeyFolder keys) {
       this.keys = Objects.requireNonNull(keys, "keys");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#basis()}. Devices need the same file.
+     *
+     * @param basis of the model that is served (required)
+     * @return this
+     */
+    public Builder basis(RowBasis basis) {
+      this.basis = Objects.requireNonNull(basis, "basis");
       return this;
     }
 

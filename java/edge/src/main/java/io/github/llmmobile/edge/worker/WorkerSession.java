@@ -4,7 +4,7 @@ import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.TokenLogprob;
-import io.github.llmmobile.edge.RowCodec;
+import io.github.llmmobile.edge.RowFormat;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Label;
 import io.github.llmmobile.edge.proto.Step;
@@ -56,7 +56,7 @@ final class WorkerSession implements AutoCloseable {
   }
 
   /** Evaluates the rows of a step and gives the candidates that it asks for. */
-  byte[] step(Step step, RowCodec codec) throws ProtocolException {
+  byte[] step(Step step, RowFormat format) throws ProtocolException {
     LlmSession evaluator = session;
     if (evaluator == null) {
       throw new ProtocolException(Code.ENGINE, "the session has ended");
@@ -70,7 +70,7 @@ final class WorkerSession implements AutoCloseable {
       throw new ProtocolException(Code.CONTEXT_FULL,
           position + count + " positions are more than the " + maxPositions + " that the session was opened for");
     }
-    decode(step, codec, count);
+    decode(step, format, count);
     int width = engine.info().embedding();
     int at = 0;
     try {
@@ -100,17 +100,16 @@ final class WorkerSession implements AutoCloseable {
     return (int) count;
   }
 
-  private void decode(Step step, RowCodec codec, int count) throws ProtocolException {
-    int width = engine.info().embedding();
-    if (step.getRows().size() != (long) count * codec.recordBytes(width)) {
+  private void decode(Step step, RowFormat format, int count) throws ProtocolException {
+    if (step.getRows().size() != (long) count * format.recordBytes()) {
       throw new ProtocolException(
           Code.SHAPE, "a step has " + step.getRows().size() + " bytes for " + count + " rows");
     }
-    if (rows.capacity() < count * width) {
+    if (rows.capacity() < count * engine.info().embedding()) {
       rows = engine.rows(count);
     }
     try {
-      codec.decode(step.getRows().toByteArray(), width, rows);
+      format.decode(step.getRows().toByteArray(), rows);
     } catch (LlmException e) {
       throw new ProtocolException(e.code() == ErrorCode.INVALID_ARGUMENT ? Code.NOT_FINITE : Code.ENGINE,
           "a row cannot be read");
