@@ -125,7 +125,7 @@ protected:
         c.pages->watch_prompt();
         c.run(tokens_, { all.end() - 20, all.end() }, nullptr, hidden_.data() + (size_t) ((n_prompt - 20) * width_), width_,
               (size_t) c.pages->watch_tokens());
-        const std::vector<int32_t> kept = c.pages->keep_of_prompt(0, n_keep);
+        const std::vector<int32_t> kept = c.pages->keep_of_prompt(tokens_.data(), 0, n_keep, { tokens_.begin() + (n_prompt - 20), tokens_.begin() + n_prompt });
         c.begin({ layer, n_layers });
         return kept;
     }

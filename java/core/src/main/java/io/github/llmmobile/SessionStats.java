@@ -5,8 +5,8 @@ import java.util.Locale;
 /** Counters of a session, or of one generation. */
 public final class SessionStats {
   private static final double MICROS_PER_SECOND = 1e6;
-  private static final int FIELDS = 47;
-  private static final int REAL_FIELDS = 8;
+  private static final int FIELDS = 49;
+  private static final int REAL_FIELDS = 10;
   private static final double MIB = 1024.0 * 1024.0;
 
   private final int contextTokens;

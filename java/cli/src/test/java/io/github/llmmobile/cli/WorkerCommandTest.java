@@ -181,7 +181,7 @@ class WorkerCommandTest {
     assertEquals(0, made.code(), made.err());
     try (RunningWorker worker = new RunningWorker(model, "--insecure", "--basis", basis)) {
       String[] options = {"--worker", "127.0.0.1:" + worker.port, "--insecure", "--basis", basis, "--keep", "0.25",
-          "--stats"};
+          "--split", "1", "--bandwidth-threshold", "0", "--stats"};
       TestCli.Outcome outcome = run(model, options);
       assertEquals(0, outcome.code(), outcome.err());
       JsonObject edge = json(outcome).getAsJsonObject("edge");
