@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <numeric>
 #include <random>
 
 namespace llmm_test {
@@ -66,7 +67,11 @@ TEST(PromptChoice, HalfIsTheNewestAndTheRestWhatMatters) {
 
 TEST(PromptChoice, PagesThatShareWordsStayUpToAQuarter) {
     prompt_choice choice = seen(masses_with_peaks({ 20, 5, 11 }));
-    choice.add_words({ 7, 8, 9, 13, 15, 17 }, { 4, 1, 3, 2.5f, 2, 2.1f });
+    std::vector<int32_t> pages(n_pages);
+    std::iota(pages.begin(), pages.end(), 0);
+    std::vector<float> words(n_pages, 0.0f);
+    words[7] = 4, words[8] = 1, words[9] = 3, words[13] = 2.5f, words[15] = 2.0f, words[17] = 2.1f;
+    choice.add_words(pages, words);
     const std::vector<int32_t> list = kept(choice.leave_out(prompt(), 12 * P, prune_policy::attention));
     EXPECT_EQ(12u, list.size());
     for (const int32_t p : { 7, 9, 13 }) {
@@ -75,6 +80,9 @@ TEST(PromptChoice, PagesThatShareWordsStayUpToAQuarter) {
     for (const int32_t p : { 8, 15, 17 }) {
         EXPECT_FALSE(std::count(list.begin(), list.end(), p)) << p << " has too little, or no place";
     }
+    choice.add_words(pages, std::vector<float>(n_pages, 1.0f));
+    EXPECT_FALSE(choice.is_better(9, 20)) << "all share as much: that says nothing";
+    choice.add_words(pages, words);
     EXPECT_TRUE(choice.is_better(9, 13) && choice.is_better(15, 20) && choice.is_better(20, 8)) << "words before attention";
     EXPECT_EQ(seen(masses_with_peaks({ 20 })).leave_out(prompt(), 12 * P, prune_policy::recency), choice.leave_out(prompt(), 12 * P, prune_policy::recency));
     choice.forget();

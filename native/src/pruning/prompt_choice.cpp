@@ -10,6 +10,7 @@ namespace {
 constexpr double newest_share = 0.5;           // of the tokens that stay
 constexpr double words_share = 0.25;
 constexpr float least_words = 0.5f;            // of the greatest score
+constexpr float striking_words = 5.0f;         // times the mean: any text shares some words with itself
 }
 
 void prompt_choice::forget() {
@@ -18,9 +19,14 @@ void prompt_choice::forget() {
 }
 
 void prompt_choice::add_words(const std::vector<int32_t> & pages, const std::vector<float> & scores) {
-    const float most = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+    float most = 0, sum = 0;
+    for (const float s : scores) {
+        most = std::max(most, s);
+        sum += s;
+    }
+    const float least = std::max(least_words * most, striking_words * sum / (float) scores.size());
     for (size_t i = 0; i < pages.size(); i++) {
-        words_[(size_t) pages[i]] = scores[i] >= least_words * most ? scores[i] : 0;
+        words_[(size_t) pages[i]] = scores[i] >= least ? scores[i] : 0;
     }
 }
 

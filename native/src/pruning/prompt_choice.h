@@ -28,7 +28,8 @@ public:
         int32_t last_pos;
         bool stays;                            // whatever its score
     };
-    // What lexical_match says of the pages. Those with less than half of the greatest score count as if they had none.
+    // What lexical_match says of the pages. Those with less than half of the greatest score, or less than five times the mean,
+    // count as if they had none.
     void add_words(const std::vector<int32_t> & pages, const std::vector<float> & scores);
 
     // Of a prompt's pages, in any order, those that do not belong to the n_keep tokens that stay: half of these are the newest,
