@@ -290,9 +290,11 @@ typedef enum llmm_prune_policy {
 // Pinned and recent tokens and the last turn are always read, and steps of several tokens (prompts) read everything but
 // what was dropped.
 // With prefill_keep long prompts are pruned too: all tokens go through the layers before prefill_layer; of these layers, the
-// attention of the last 32 tokens, and the words that they share with a page, tell which pages go through the others. Hidden states of what is left out are kept (halves),
-// max_shadow_tokens at most and as long as the budget has room for them; a later prompt of 512 tokens or less brings back what
-// it shares words with or attends to, a sixteenth of all tokens at most, while prefill_keep is below 1. Needs pages in every layer; LLMM_ERR_NOT_AVAILABLE says why a model or session cannot, LLMM_ERR_RANGE that it has no such layer.
+// attention of the last 32 tokens, and the words that they share with a page, tell which pages go through the others.
+// Hidden states of what is left out are kept (halves), max_shadow_tokens at most and as long as the budget has room for
+// them; a later prompt of 512 tokens or less brings back what it shares words with or attends to, a sixteenth of all tokens
+// at most, while prefill_keep is below 1. Needs pages in every layer; LLMM_ERR_NOT_AVAILABLE says why a model or session
+// cannot, LLMM_ERR_RANGE that it has no such layer.
 // Prompts for which the budget has no room for the hidden states (f32) are read in full.
 // Sources: ArkVale (NeurIPS 2024), LazyLLM (arXiv 2407.14057), Ada-KV (arXiv 2407.11550), FastKV (arXiv 2502.01068);
 // docs/pruning.md.

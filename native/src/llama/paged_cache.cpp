@@ -515,6 +515,17 @@ int32_t paged_cache::watch_tokens() const {
     return n;
 }
 
+// Pages with tokens from a position on.
+std::vector<prompt_choice::page> paged_cache::pages_from(llama_pos begin) const {
+    std::vector<prompt_choice::page> pages;
+    for (int32_t p = 0; p < store_.n_pages(); p++) {
+        if (store_.n_used(p) > 0 && store_.last_pos(p) >= begin) {
+            pages.push_back({ p, store_.n_used(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
+        }
+    }
+    return pages;
+}
+
 // token_at(page, slot)
 template <typename TokenAt>
 void paged_cache::match_words(std::vector<int32_t> pages, const std::vector<int32_t> & question, TokenAt && token_at) {
@@ -530,15 +541,10 @@ void paged_cache::match_words(std::vector<int32_t> pages, const std::vector<int3
 }
 
 std::vector<llama_pos> paged_cache::keep_of_prompt(const int32_t * tokens, llama_pos begin, int64_t n_keep, const std::vector<int32_t> & question) {
-    std::vector<prompt_choice::page> pages;
-    for (int32_t p = 0; p < store_.n_pages(); p++) {
-        if (store_.n_used(p) > 0 && store_.last_pos(p) >= begin) {
-            const bool stays = store_.depth(p) > prompt_layer_ || !store_.is_prunable(p) || in_last_turn(p);
-            pages.push_back({ p, store_.n_used(p), store_.last_pos(p), stays });
-        }
-    }
+    std::vector<prompt_choice::page> pages = pages_from(begin);
     std::vector<int32_t> readable;
-    for (const auto & p : pages) {
+    for (auto & p : pages) {
+        p.stays = p.stays || store_.depth(p.index) > prompt_layer_;
         if (!p.stays && store_.first_pos(p.index) >= begin) {
             readable.push_back(p.index);
         }
@@ -548,17 +554,20 @@ std::vector<llama_pos> paged_cache::keep_of_prompt(const int32_t * tokens, llama
     pruner_.leave_out(left_out_, prompt_layer_);
     go_on_from(prompt_layer_);
     pruned_end_ = left_out_.empty() ? pruned_end_ : store_.newest_pos() + 1;
-    return positions_where(begin, [&](int32_t page) { return !std::binary_search(left_out_.begin(), left_out_.end(), page); });
+    return positions_to_go_on(begin);
 }
 
-// Of tokens from `begin` on, and of those before in recalled pages, as far as keeps(page) says; ascending.
-template <typename Keeps>
-std::vector<llama_pos> paged_cache::positions_where(llama_pos begin, Keeps && keeps) const {
+// Those from `begin` on but for what is left out, and those of what is recalled; ascending.
+std::vector<llama_pos> paged_cache::positions_to_go_on(llama_pos begin) const {
     const auto & cells = v_cells[0];
     std::vector<llama_pos> kept;
     for (uint32_t i = 0; i < cells.used_max_p1(); i++) {
         const int32_t page = (int32_t) i / store_.shape().page_tokens;
-        if (!cells.is_empty(i) && keeps(page) && (cells.pos_get(i) >= begin || std::count(recalling_.begin(), recalling_.end(), page) > 0)) {
+        if (cells.is_empty(i)) {
+            continue;
+        }
+        const bool is_new = cells.pos_get(i) >= begin && !std::binary_search(left_out_.begin(), left_out_.end(), page);
+        if (is_new || std::count(recalling_.begin(), recalling_.end(), page) > 0) {
             kept.push_back(cells.pos_get(i));
         }
     }
@@ -620,12 +629,7 @@ int32_t paged_cache::recall_layer() const {
 }
 
 std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n_keep, int64_t n_most, const std::vector<int32_t> & question) {
-    std::vector<prompt_choice::page> pages;
-    for (int32_t p = 0; p < store_.n_pages(); p++) {
-        if (store_.n_used(p) > 0) {
-            pages.push_back({ p, store_.n_used(p), store_.last_pos(p), !store_.is_prunable(p) || in_last_turn(p) });
-        }
-    }
+    const std::vector<prompt_choice::page> pages = pages_from(0);
     std::vector<int32_t> candidates;
     for (const auto & p : pages) {
         if (shadow_.has(p.index) && store_.depth(p.index) == prompt_layer_) {
@@ -640,7 +644,7 @@ std::vector<llama_pos> paged_cache::recall_for_prompt(llama_pos begin, int64_t n
     recalling_.resize(std::min(recalling_.size(), (size_t) (n_most / store_.shape().page_tokens)));
     pruner_.bring_back(recalling_, prompt_layer_);
     go_on_from(prompt_layer_);
-    return positions_where(begin, [](int32_t) { return true; });
+    return positions_to_go_on(begin);
 }
 
 void paged_cache::recalled_hidden(llama_pos position, float * to) const {

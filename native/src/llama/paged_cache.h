@@ -159,8 +159,8 @@ private:
     llama_pos position_of(int32_t page, int32_t slot) const { return v_cells[0].pos_get((uint32_t) (page * store_.shape().page_tokens + slot)); }
     bool is_full(int32_t page) const { return store_.n_used(page) == store_.shape().page_tokens; }
     void go_on_from(int32_t layer);
-    template <typename Keeps>
-    std::vector<llama_pos> positions_where(llama_pos begin, Keeps && keeps) const;
+    std::vector<prompt_choice::page> pages_from(llama_pos begin) const;
+    std::vector<llama_pos> positions_to_go_on(llama_pos begin) const;
     void give_up_shadow(int32_t n_tokens);
     void limit_shadow();
     std::unordered_map<llama_pos, uint32_t> cells_by_position() const;

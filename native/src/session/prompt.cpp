@@ -115,8 +115,7 @@ int32_t evaluator::run_in_stages(span<const int32_t> tokens, int32_t position, o
         at += read(at, std::min(paging_->watch_tokens(), n - at));
     }
     const double keep = params_.prune.prefill_keep, total = position + n;
-    const span<const int32_t> asked = tokens.subspan((size_t) std::max(0, prunes ? n - watched_tokens : 0), (size_t) (prunes ? std::min(n, watched_tokens) : n));
-    const std::vector<int32_t> question(asked.begin(), asked.end());
+    const std::vector<int32_t> question(tokens.begin() + (prunes ? n - watched_tokens : 0), tokens.begin() + n);
     std::vector<int32_t> further;             // positions
     if (prunes) {
         further = paging_->keep_of_prompt(tokens.data(), position, (int64_t) std::ceil(keep * n), question);
