@@ -87,8 +87,16 @@ final class EdgeCloudInference {
   }
 
   private int[] tokens(String inputText) {
-    return model.info().chatTemplate().isPresent()
-        ? model.tokenize(model.renderChat(Collections.singletonList(ChatMessage.user(inputText))), true, true)
-        : model.tokenize(inputText, true, false);
+    return HybridInference.prompt(model, inputText).resolve(new Prompt.Resolver() {
+      @Override
+      public String render(ChatRequest request) {
+        return model.renderChat(request);
+      }
+
+      @Override
+      public int[] tokenize(String text, boolean parseSpecial) {
+        return model.tokenize(text, true, parseSpecial);
+      }
+    });
   }
 }

@@ -156,8 +156,8 @@ public final class SessionStats {
     long tests = pruneTests - before.pruneTests;
     long[] values = {
       contextTokens, tokens, threads, batchThreads, generation[0], generation[1], generation[2], generation[3],
-      generation[4], generation[5], modelBytes, kvBytes, computeBytes, kvPeakBytes, kvBudgetBytes, kvPagesF16, kvPagesQ4, kvPagesQ42, kvPagesSpilled,
-      kvPagesShared, kvPagesEvicted, kvBytesF16, kvBytesQ4, kvBytesQ42, kvBytesSpilled,
+      generation[4], generation[5], modelBytes, kvBytes, computeBytes, kvPeakBytes, kvBudgetBytes, kvPagesF16, kvPagesQ4,
+      kvPagesQ42, kvPagesSpilled, kvPagesShared, kvPagesEvicted, kvBytesF16, kvBytesQ4, kvBytesQ42, kvBytesSpilled,
       kvDemotions - before.kvDemotions, kvPromotions - before.kvPromotions, kvSpills - before.kvSpills,
       kvRecalls - before.kvRecalls, kvEvictions - before.kvEvictions, kvRecomputed - before.kvRecomputed,
       kvDemotionMicros - before.kvDemotionMicros, kvSpillMicros - before.kvSpillMicros,
