@@ -723,6 +723,7 @@ typedef struct llmm_stats {
 } llmm_stats;
 
 LLMM_API llmm_status llmm_session_stats(llmm_session * session, llmm_stats * out);
+// Counts tokens, times, gates and drafts from 0 again. What is told of pages and pruning belongs to the session's life and stays.
 LLMM_API llmm_status llmm_session_stats_reset(llmm_session * session);
 
 #ifdef __cplusplus

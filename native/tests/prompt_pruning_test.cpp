@@ -278,6 +278,20 @@ TEST(PromptPruning, QuestionsBringBackWhatDenseHas) {
     EXPECT_LT(most_divergence(run(dense.get()), run(s.get())), 10 * step_rounding);
 }
 
+TEST(PromptPruning, TheEndOfALongTurnIsNoQuestion) {
+    llmm_session_params p = paged(16, true);
+    p.n_ctx = 2048;
+    llmm_prune_params prune = keeping(0.4f);
+    const session_ptr s = prompted(prune, p);
+    ASSERT_GT(stats(s.get()).prune_prefill_shadow, 0);
+    prune.min_tokens = 1024;
+    ASSERT_OK(llmm_session_set_pruning(s.get(), &prune));
+    eval(s.get(), random_tokens(600, 2));     // more than a step, less than min_tokens
+    EXPECT_EQ(0, stats(s.get()).prune_prefill_recalled);
+    eval(s.get(), random_tokens(30, 3));
+    EXPECT_GT(stats(s.get()).prune_prefill_recalled, 0);
+}
+
 TEST(PromptPruning, TheShadowSetHasItsLimits) {
     llmm_prune_params prune = keeping(0.4f);
     prune.max_shadow_tokens = 0;

@@ -76,8 +76,9 @@ public:
     void run(span<const int32_t> tokens, int32_t position, outputs wanted, size_t from = 0);
 
     // ---- prompts of which later layers see only a part (prune_settings::prefill_keep): prompt.cpp
-    // Whether a prompt of n tokens at `position` is read like that, or is a question that may bring back what was left out.
-    bool is_read_in_stages(int32_t position, int32_t n) const;
+    // Whether n tokens of a prompt at `position` are read like that, or are a question that may bring back what was left
+    // out: `whole` if nothing of that prompt has been read yet, for the rest of a long one is no question.
+    bool is_read_in_stages(int32_t position, int32_t n, bool whole) const;
     // Evaluates its first tokens, several thousand at most, and returns how many; logits of the last one if all are
     // done. before_step: of each step, with the share that is done. Throws as run() and what before_step throws.
     int32_t run_in_stages(span<const int32_t> tokens, int32_t position, outputs wanted, const std::function<void(double)> & before_step);

@@ -135,7 +135,7 @@ llmm_perplexity_result session::perplexity(span<const int32_t> tokens, const llm
                 throw_if_cancelled();
                 n = params.n_decode == 0 ? std::min(ep.n_batch, window - at) : at < first ? std::min(ep.n_batch, first - at) : 1;
                 const int32_t from = std::max(0, first - at);      // first index of this step that is scored
-                if (params.n_decode > 0 && at < first && ev.is_read_in_stages(at, first - at)) {
+                if (params.n_decode > 0 && at < first && ev.is_read_in_stages(at, first - at, at == 0)) {
                     n = ev.run_in_stages(span<const int32_t>(chunk).subspan((size_t) at, (size_t) (first - at)), at, outputs::none, [&](double done) {
                         throw_if_cancelled();
                         progress.report((c + (at + done * (first - at)) / window) / n_chunks);

@@ -75,8 +75,8 @@ bool evaluator::may_recall(int32_t position, int32_t n) const {
            keeps_positions(position + n);
 }
 
-bool evaluator::is_read_in_stages(int32_t position, int32_t n) const {
-    return prunes_prompt(position, n) || may_recall(position, n);
+bool evaluator::is_read_in_stages(int32_t position, int32_t n, bool whole) const {
+    return prunes_prompt(position, n) || (whole && may_recall(position, n));
 }
 
 void evaluator::begin_layers(layer_range range) {

@@ -360,11 +360,11 @@ void session::evaluate_pending(const progress_sink & progress, bool prompt) {
 
 void session::evaluate_once(const progress_sink & progress, bool prompt, int32_t begin) {
     const auto end = (int32_t) history_.size();
-    while (n_kv_ < end) {
+    for (bool whole = true; n_kv_ < end; whole = false) {
         throw_if_cancelled();
         apply_pending_budget();
         const auto pending = span<const int32_t>(history_).from((size_t) n_kv_);
-        if (evaluator_->is_read_in_stages(n_kv_, end - n_kv_)) {
+        if (evaluator_->is_read_in_stages(n_kv_, end - n_kv_, whole)) {
             n_kv_ += evaluator_->run_in_stages(pending, n_kv_, outputs::last, [&](double done) {
                 throw_if_cancelled();
                 apply_pending_budget();
