@@ -205,11 +205,41 @@ void add_hyperparameters(gguf_builder & file, const tiny_options & o) {
 class weight_writer {
 public:
     weight_writer(gguf_builder & file, const tiny_options & o)
-        : file_(file), type_(matrix_type(o.weights)), random_(o.seed * 1000003) {}
+        : file_(file), type_(matrix_type(o.weights)), rank_(o.rank), factors_(o.factors), random_(o.seed * 1000003) {}
 
     void matrix(const std::string & name, int64_t n_in, int64_t n_out, float gain = 1.0f) {
         const float limit = gain * std::sqrt(3.0f / float(n_in));
         file_.tensor(name, type_, {n_in, n_out}, [&] { return random_.uniform(limit); });
+    }
+
+    // A matrix of a layer.
+    void layer_matrix(const std::string & name, int64_t n_in, int64_t n_out, float gain = 1.0f) {
+        if (rank_ == 0) {
+            return matrix(name, n_in, n_out, gain);
+        }
+        std::vector<float> a(size_t(rank_ * n_in)), b(size_t(n_out * rank_));
+        for (float & v : a) {
+            v = random_.uniform(gain * std::sqrt(3.0f / float(n_in)));
+        }
+        for (float & v : b) {
+            v = random_.uniform(std::sqrt(3.0f / float(rank_)));
+        }
+        size_t i = 0;
+        if (factors_) {
+            file_.tensor(name + ".lr_a", type_, {n_in, rank_}, [&] { return a[i++]; });
+            i = 0;
+            file_.tensor(name + ".lr_b", type_, {rank_, n_out}, [&] { return b[i++]; });
+            return;
+        }
+        file_.tensor(name, type_, {n_in, n_out}, [&] {
+            const size_t row = i / size_t(n_in), column = i % size_t(n_in);
+            i++;
+            double sum = 0;
+            for (size_t k = 0; k < size_t(rank_); k++) {
+                sum += double(b[row * size_t(rank_) + k]) * double(a[k * size_t(n_in) + column]);
+            }
+            return float(sum);
+        });
     }
 
     // Output head. The rows of control tokens are damped, so that a random model does not end its answer at once.
@@ -236,6 +266,8 @@ public:
 private:
     gguf_builder & file_;
     ggml_type      type_;
+    int64_t        rank_;
+    bool           factors_;
     generator      random_;
 };
 
@@ -261,12 +293,12 @@ void add_attention_layer(weight_writer & w, const std::string & blk, const tiny_
     const int64_t n_kv     = head_dim * o.n_heads_kv;
     w.norm(blk + "attn_norm.weight", n_embd);
     if (o.arch == tiny_arch::phi3) {
-        w.matrix(blk + "attn_qkv.weight", n_embd, n_embd + 2 * n_kv, 2.0f);
+        w.layer_matrix(blk + "attn_qkv.weight", n_embd, n_embd + 2 * n_kv, 2.0f);
     } else {
         // A gain above 1 makes attention choose instead of averaging, so that every token of the history counts.
-        w.matrix(blk + "attn_q.weight", n_embd, n_embd, 2.0f);
-        w.matrix(blk + "attn_k.weight", n_embd, n_kv, 2.0f);
-        w.matrix(blk + "attn_v.weight", n_embd, n_kv);
+        w.layer_matrix(blk + "attn_q.weight", n_embd, n_embd, 2.0f);
+        w.layer_matrix(blk + "attn_k.weight", n_embd, n_kv, 2.0f);
+        w.layer_matrix(blk + "attn_v.weight", n_embd, n_kv);
     }
     if (o.arch == tiny_arch::qwen2) {
         w.vector(blk + "attn_q.bias", n_embd, 0.0f, 0.2f);
@@ -277,15 +309,15 @@ void add_attention_layer(weight_writer & w, const std::string & blk, const tiny_
         w.norm(blk + "attn_q_norm.weight", head_dim);
         w.norm(blk + "attn_k_norm.weight", head_dim);
     }
-    w.matrix(blk + "attn_output.weight", n_embd, n_embd);
+    w.layer_matrix(blk + "attn_output.weight", n_embd, n_embd);
     w.norm(blk + "ffn_norm.weight", n_embd);
     if (o.arch == tiny_arch::phi3) {
-        w.matrix(blk + "ffn_up.weight", n_embd, 2 * o.n_ff);
+        w.layer_matrix(blk + "ffn_up.weight", n_embd, 2 * o.n_ff);
     } else {
-        w.matrix(blk + "ffn_gate.weight", n_embd, o.n_ff);
-        w.matrix(blk + "ffn_up.weight", n_embd, o.n_ff);
+        w.layer_matrix(blk + "ffn_gate.weight", n_embd, o.n_ff);
+        w.layer_matrix(blk + "ffn_up.weight", n_embd, o.n_ff);
     }
-    w.matrix(blk + "ffn_down.weight", o.n_ff, n_embd);
+    w.layer_matrix(blk + "ffn_down.weight", o.n_ff, n_embd);
     if (o.arch == tiny_arch::gemma3) {
         w.norm(blk + "post_attention_norm.weight", n_embd);
         w.norm(blk + "post_ffw_norm.weight", n_embd);

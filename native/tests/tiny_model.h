@@ -28,6 +28,8 @@ struct tiny_options {
     int32_t      n_ctx_train    = 512;
     int32_t      sliding_window = 32;                  // gemma3 only; every second layer looks at this many tokens
     int32_t      n_extra_tokens = 0;                   // more words in the vocabulary, to make models differ in size
+    int32_t      rank           = 0;                   // of the layers' matrices, not mamba's; 0: full
+    bool         factors        = false;               // these matrices are in the file as their two factors
     bool         add_bos        = true;
     std::string  chat_template  = tiny_chat_template;  // empty: the model has none
 };

@@ -85,6 +85,7 @@ ggml_tensor * after_layer(const llm_graph_context & graph, ggml_tensor * cur, in
 }
 
 void finish_graph(llm_graph_context & graph) {
+    check_factors(graph.gf);
     if (graph.cparams.llmm_hooks) {
         graph.cparams.llmm_hooks->finish_graph(graph);
     }

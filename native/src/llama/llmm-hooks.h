@@ -10,12 +10,14 @@
 
 #include "layers/layer_range.h"
 
+#include <initializer_list>
 #include <memory>
 #include <vector>
 
 struct llama_cparams;
 class llm_graph_result;
 struct llm_graph_context;
+struct llama_model_loader;
 struct llama_ubatch;
 
 namespace llmm {
@@ -147,5 +149,21 @@ void before_compute(const llama_cparams & cparams, llm_graph_result & result, co
 
 // y + scale * B (A x), in the memory of y: see low_rank_adapter.h. The factors outlive the graph.
 ggml_tensor * add_low_rank(ggml_context * ctx, const low_rank & factors, ggml_tensor * y, ggml_tensor * x, float scale);
+
+// Weights of which the file has two factors B A in their place (`<name>.lr_a`, `<name>.lr_b`): the tensor that stands for
+// one is A, whose only source is B. See factored_weights.cpp.
+constexpr const char * factor_a = "weight.lr_a";
+constexpr const char * factor_b = "weight.lr_b";
+
+// How many rows A has; 0 if the file has the weight itself, or neither.
+int64_t rank_in_place_of(const llama_model_loader & file, const LLM_TN_IMPL & name, std::initializer_list<int64_t> shape);
+
+// Null if either is: tensors that are skipped.
+ggml_tensor * join_factors(ggml_tensor * a, ggml_tensor * b);
+
+ggml_tensor * mul_mat(ggml_context * ctx, ggml_tensor * w, ggml_tensor * x);
+
+// Throws std::runtime_error if the graph multiplies by one of two factors alone.
+void check_factors(ggml_cgraph * graph);
 
 }  // namespace llmm

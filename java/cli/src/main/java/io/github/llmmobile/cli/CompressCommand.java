@@ -44,8 +44,8 @@ import picocli.CommandLine.Parameters;
           + " add what was lost, as a LoRA adapter: llm-mobile run --model BASE --lora OUTPUT. The adapter belongs to"
           + " that base model and no other.",
       "replace puts factors of a low rank in the place of matrices. That saves only below a rank of n m / (n + m), and"
-          + " costs small models far more than a smaller type would; with --densify the factors are multiplied out"
-          + " again, so that the model runs everywhere, without being smaller.",
+          + " costs small models far more than a smaller type would. Such models run here alone; with --densify the"
+          + " factors are multiplied out again, so that the model runs everywhere, without being smaller.",
       "What counts as near is what the matrices make of a text (--text): its first --tokens tokens show what goes into"
           + " them, the next --eval-tokens are predicted before and after for the report.",
       "Ctrl-C leaves nothing behind. docs/compression.md has method, sources and figures.",
@@ -54,7 +54,7 @@ import picocli.CommandLine.Parameters;
     footer = {
       "  llm-mobile compress m.gguf --mode compensate --rank 8 --base-type Q4_0 \\",
       "      --text essays.txt --output m-r8.gguf",
-      "  llm-mobile compress m.gguf --mode replace --target-size 0.9 --densify \\",
+      "  llm-mobile compress m.gguf --mode replace --target-size 0.9 \\",
       "      --text essays.txt --output m-90.gguf --json",
     })
 final class CompressCommand implements Callable<Integer> {
@@ -351,14 +351,11 @@ final class CompressCommand implements Callable<Integer> {
         report.replaced += ranks[i] > 0 ? 1 : 0;
       }
       report.factorBytes = work.bytes(ranks);
-      // Factors as such cannot be run; multiplied out they predict the same.
-      Path dense = densify ? files.forTarget(output) : files.beside(output, "dense");
-      report.outputError = work.writeDense(dense, ranks, stage("", 0.5, densify ? 0.9 : 0.7)::onStep);
-      if (!densify) {
-        work.writeFactors(files.forTarget(output), ranks, stage("", 0.7, 0.9)::onStep);
-      }
-      report.result = meter.read(dense, densify ? size(dense) : report.factorBytes, null, null, predictions,
-          stage("result", 0.9, 1)::onFraction);
+      Path written = files.forTarget(output);
+      Work writing = stage("", 0.5, 0.9)::onStep;
+      report.outputError =
+          densify ? work.writeDense(written, ranks, writing) : work.writeFactors(written, ranks, writing);
+      report.result = meter.read(written, size(written), null, null, predictions, stage("result", 0.9, 1)::onFraction);
     }
 
     private Stage stage(String label, double from, double to) {
