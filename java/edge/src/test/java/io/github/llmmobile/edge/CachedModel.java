@@ -1,0 +1,32 @@
+package io.github.llmmobile.edge;
+
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/** What ci/fetch-models brings, and the prompts of ci/. */
+final class CachedModel {
+  static final String DEFAULT = "SmolLM2-135M-Instruct.Q4_1.gguf";
+  static final String TEXT = "paul-graham-essays.txt";
+
+  private CachedModel() {}
+
+  /** A file of the cache; skips the test without it. */
+  static Path file(String name) {
+    String own = System.getenv("LLMM_CACHE_DIR");
+    Path file = own != null && !own.isEmpty() ? Path.of(own, "models", name)
+        : Path.of(System.getProperty("user.home"), ".cache", "llm-mobile", "models", name);
+    assumeTrue(Files.isRegularFile(file), () -> file + " is missing; ci/fetch-models brings it");
+    return file;
+  }
+
+  /** One line each. */
+  static List<String> prompts() throws IOException {
+    return Files.readAllLines(Path.of(System.getProperty("llmm.prompts"))).stream()
+        .map(String::trim).filter(line -> !line.isEmpty()).collect(Collectors.toList());
+  }
+}
