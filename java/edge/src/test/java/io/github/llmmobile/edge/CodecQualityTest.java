@@ -34,7 +34,7 @@ import org.junit.jupiter.api.TestReporter;
 class CodecQualityTest {
   private static final int SPLIT = Integer.getInteger("llmm.edge.quality.split", 15);
   private static final String MODEL =
-      System.getProperty("llmm.edge.quality.model", CachedModel.DEFAULT);
+      System.getProperty("llmm.edge.quality.model", RealModels.DEFAULT);
   private static final boolean MEASURING = Integer.getInteger("llmm.edge.quality.tokens") != null;
   /** The control: rows of which every number is off by less than a millionth. */
   private static final String NUDGED = "nudged";
@@ -92,8 +92,8 @@ class CodecQualityTest {
   @Test
   void codecsCostLittle(TestReporter reporter) throws IOException {
     int count = Integer.getInteger("llmm.edge.quality.tokens", 128);
-    Path file = CachedModel.file(MODEL);
-    String text = Files.readString(CachedModel.file(CachedModel.TEXT));
+    Path file = RealModels.file(MODEL);
+    String text = Files.readString(RealModels.file(RealModels.TEXT));
     SessionOptions options = SessionOptions.builder().contextTokens(count + 1).batchTokens(64).build();
     Map<String, Score> scores = new LinkedHashMap<>();
     try (LlmModel model = LlmModel.load(ModelOptions.of(file));

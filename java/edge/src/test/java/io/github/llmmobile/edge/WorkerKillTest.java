@@ -7,10 +7,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmModel;
-import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelOptions;
-import io.github.llmmobile.Prompt;
-import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.WorkerOptions;
 import java.io.IOException;
@@ -102,10 +99,7 @@ class WorkerKillTest {
   /** What the whole model says; with a codec that loses something, what a device says that loses the same alone. */
   private static List<Integer> undisturbed(LlmModel model, WorkerAddress address, int[] prompt) {
     if (CODEC == RowCodec.F32) {
-      try (LlmSession session = model.newSession(
-          SessionOptions.builder().contextTokens(CONTEXT).batchTokens(512).threads(1).build())) {
-        return list(session.generate(Prompt.tokens(prompt), GREEDY).tokens());
-      }
+      return list(RealModels.answer(model, prompt, CONTEXT, GREEDY));
     }
     try (SplitSession alone =
         SplitSession.open(model, address, options().gate((rows, bytes) -> Optional.of("alone")).build())) {
@@ -121,11 +115,11 @@ class WorkerKillTest {
   void answersAreTheSameAndWhole(@TempDir Path folder) throws Exception {
     assumeTrue(SESSIONS > 0, "takes minutes; ci/edge-faults runs it");
     WorkerProcess.assumeProgram();
-    Path file = CachedModel.file(CachedModel.DEFAULT);
+    Path file = RealModels.file(RealModels.DEFAULT);
     KeyFolder keys = KeyFolder.create(folder.resolve("keys"), List.of());
     WorkerOptions options = WorkerOptions.builder().model(file).layers(LayerRange.of(SPLIT, 0)).contextTokens(CONTEXT)
         .threads(1).listen(SplitFixture.loopback(0)).keys(keys).build();
-    List<String> prompts = CachedModel.prompts();
+    List<String> prompts = RealModels.prompts();
     long began = System.nanoTime();
     ExecutorService threads = Executors.newFixedThreadPool(AT_ONCE);
     Totals totals = new Totals();

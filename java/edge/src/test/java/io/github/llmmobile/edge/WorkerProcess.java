@@ -95,13 +95,18 @@ final class WorkerProcess implements LiveWorker {
     }
   }
 
-  @Override
-  public String metrics() {
+  /** Where it has its counters. */
+  int metricsPort() {
     Matcher said = METRICS_PORT.matcher(log());
     if (!said.find()) {
       throw new AssertionError("the worker has no counters: " + log());
     }
-    try (InputStream in = URI.create("http://127.0.0.1:" + said.group(1) + "/metrics").toURL().openStream()) {
+    return Integer.parseInt(said.group(1));
+  }
+
+  @Override
+  public String metrics() {
+    try (InputStream in = URI.create("http://127.0.0.1:" + metricsPort() + "/metrics").toURL().openStream()) {
       return new String(in.readAllBytes(), StandardCharsets.UTF_8);
     } catch (IOException e) {
       throw new UncheckedIOException(e);
