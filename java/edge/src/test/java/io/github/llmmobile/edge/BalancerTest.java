@@ -138,8 +138,8 @@ class BalancerTest {
           session.get();
         }
         assertEquals(SESSIONS, b.counter("sessions"));
-        System.out.printf(Locale.ROOT, "%d sessions, %d at one worker, %d at the other; all connections cut: all back at theirs;"
-            + " one worker drained: %d answers meanwhile, %d afterwards, all right, 0 sessions failed%n", SESSIONS, onA, onB,
+        System.out.printf(Locale.ROOT, "%d sessions, %d at one worker, %d at the other; all connections cut: all back at"
+            + " theirs; one worker drained: %d answers meanwhile, %d afterwards, all right, 0 sessions failed%n", SESSIONS, onA, onB,
             alone - drained, answers.get() - alone);
       }
     } finally {

@@ -18,8 +18,8 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * A worker in a process of its own, as {@code llm-mobile worker} starts it. Needs {@code -Dllmm.edge.program}, the launcher of a
- * tree that has been built; the scripts in ci/ give it.
+ * A worker in a process of its own, as {@code llm-mobile worker} starts it: with the options that the command line has. Needs
+ * {@code -Dllmm.edge.program}, the launcher of a tree that has been built; the scripts in ci/ give it.
  */
 final class WorkerProcess implements LiveWorker {
   private static final String PROGRAM = System.getProperty("llmm.edge.program");
@@ -55,7 +55,7 @@ final class WorkerProcess implements LiveWorker {
         throw new AssertionError("the worker did not start: " + log());
       }
       port = Integer.parseInt(Files.readString(portFile).trim());
-      for (Path file : new Path[] {log, portFile, folder}) {
+      for (Path file : new Path[] {folder, log, portFile}) {
         file.toFile().deleteOnExit();
       }
     } catch (IOException e) {
@@ -72,6 +72,8 @@ final class WorkerProcess implements LiveWorker {
         "--context", "" + options.contextTokens(),
         "--threads", "" + options.threads(),
         "--max-sessions", "" + options.maxSessions(),
+        "--max-sessions-per-client", "" + options.maxSessionsPerClient(),
+        "--parallel", "" + options.parallelSteps(),
         "--max-memory-mb", "" + (options.maxMemoryBytes() >> 20),
         "--lease-seconds", "" + options.lease().toSeconds()));
     if (options.keys().isPresent()) {
