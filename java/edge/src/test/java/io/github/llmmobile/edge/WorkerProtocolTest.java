@@ -342,6 +342,20 @@ class WorkerProtocolTest {
   }
 
   @Test
+  void aMessageThatCannotBeReadEndsTheStreamAtOnce() {
+    Worker patient =
+        Worker.start(SplitFixture.workerOptions().idle(Duration.ofHours(1)).lease(Duration.ZERO).build());
+    try (RawClient client = new RawClient(SplitFixture.address(patient))) {
+      client.open(1, 1, 1);
+      client.send(new byte[] {-1, -1, -1});
+      client.end();
+      Eventually.await("the session is forgotten", () -> patient.sessionCount() == 0);
+    } finally {
+      patient.close();
+    }
+  }
+
+  @Test
   void versionsAreNegotiated() {
     ManagedChannel channel = OkHttpChannelBuilder.forAddress("127.0.0.1", worker.port()).usePlaintext().build();
     try {
