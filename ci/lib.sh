@@ -63,3 +63,23 @@ build_jobs() {
 
 # Ninja where there is one, else make.
 cmake_generator() { if have ninja; then echo Ninja; else echo 'Unix Makefiles'; fi; }
+
+# Tests of java/edge that take too long for every build, or need a whole program. What they print is their result; one that is
+# skipped is none.
+edge_test() {   # <class or class#method> <option of Maven...>; $edge_under is a command that runs it, if set
+    edge_class=${1%%#*}
+    edge_report=$root/java/edge/target/surefire-reports/TEST-io.github.llmmobile.edge.$edge_class.xml
+    "$root/llm-mobile" --version >/dev/null || return 1
+    rm -f "$edge_report"
+    (
+        edge_tests=$1
+        shift
+        # shellcheck disable=SC2086
+        cd "$root" && ${edge_under:-} mvn -B -ntp -q -Dstyle.color=never -pl java/edge -am test -Dnative.skip=true "-Dtest=io.github.llmmobile.edge.$edge_tests" \
+            -Dsurefire.failIfNoSpecifiedTests=false "-Dllmm.edge.program=$root/llm-mobile" "$@" </dev/null
+    ) || return 1
+    grep -q '<testcase' "$edge_report" && ! grep -q '<skipped' "$edge_report" || {
+        say "$edge_class has not run whole; see $edge_report"
+        return 1
+    }
+}

@@ -40,6 +40,8 @@ final class WorkerCommand implements Callable<Integer> {
   private static final int STOP_SECONDS = 5;
   /** Its log: to gRPC a device that goes away is worth a stack trace. Held, since the settings go with it. */
   private static final Logger GRPC_LOG = Logger.getLogger("io.grpc");
+  /** The same for each message that cannot be read: whoever sends such would fill the log. */
+  private static final Logger GRPC_MESSAGE_LOG = Logger.getLogger("io.grpc.internal.SerializingExecutor");
 
   private final CliEnvironment env;
 
@@ -136,6 +138,7 @@ final class WorkerCommand implements Callable<Integer> {
     }
     if (!common.verbose) {
       GRPC_LOG.setLevel(Level.SEVERE);
+      GRPC_MESSAGE_LOG.setLevel(Level.OFF);
     }
     CountDownLatch stop = new CountDownLatch(1);
     env.interrupts().patience(drainSeconds + STOP_SECONDS);

@@ -8,10 +8,13 @@ import io.github.llmmobile.edge.proto.SplitInferenceGrpc;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Wire;
 import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
 import io.grpc.StatusRuntimeException;
 import io.grpc.okhttp.OkHttpChannelBuilder;
+import io.grpc.stub.MetadataUtils;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
+import java.util.Base64;
 import java.util.concurrent.TimeUnit;
 
 /**
@@ -23,17 +26,36 @@ final class WorkerChannel implements AutoCloseable {
   private static final String[] TLS = {"TLSv1.3"};
   private static final String[] CIPHERS = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"};
   private static final int END_MS = 500;
+  /** For load balancers, which see nothing of what is within frames. */
+  private static final Metadata.Key<String> SESSION =
+      Metadata.Key.of("llmm-session", Metadata.ASCII_STRING_MARSHALLER);
 
   private final ManagedChannel channel;
   private final SplitInferenceGrpc.SplitInferenceStub stub;
   private final SplitInferenceGrpc.SplitInferenceBlockingStub blocking;
 
   WorkerChannel(WorkerAddress address) {
+    this(address, new Metadata());
+  }
+
+  /** A connection of a session, whose name each call says: all of them should come to the same worker. */
+  WorkerChannel(WorkerAddress address, byte[] sessionId) {
+    this(address, named(sessionId));
+  }
+
+  private WorkerChannel(WorkerAddress address, Metadata headers) {
     channel = builder(address)
         .disableRetry()
+        .intercept(MetadataUtils.newAttachHeadersInterceptor(headers))
         .build();
     stub = SplitInferenceGrpc.newStub(channel);
     blocking = SplitInferenceGrpc.newBlockingStub(channel);
+  }
+
+  private static Metadata named(byte[] sessionId) {
+    Metadata headers = new Metadata();
+    headers.put(SESSION, Base64.getUrlEncoder().withoutPadding().encodeToString(sessionId));
+    return headers;
   }
 
   private static OkHttpChannelBuilder builder(WorkerAddress address) {

@@ -134,7 +134,7 @@ final class WorkerStream implements AutoCloseable {
   static WorkerStream open(WorkerAddress address, Identity identity, int epoch, long timeoutMs, Runnable onTrouble)
       throws ProtocolException, InterruptedException {
     long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMs);
-    WorkerChannel channel = new WorkerChannel(address);
+    WorkerChannel channel = new WorkerChannel(address, identity.sessionId);
     try {
       // Asked each time: another worker, or another version of it, may have taken the place of the last one.
       WorkerInfo info = channel.describe(timeoutMs);

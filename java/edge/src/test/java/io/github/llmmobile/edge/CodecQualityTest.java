@@ -2,7 +2,6 @@ package io.github.llmmobile.edge;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmModel;
@@ -35,7 +34,7 @@ import org.junit.jupiter.api.TestReporter;
 class CodecQualityTest {
   private static final int SPLIT = Integer.getInteger("llmm.edge.quality.split", 15);
   private static final String MODEL =
-      System.getProperty("llmm.edge.quality.model", "SmolLM2-135M-Instruct.Q4_1.gguf");
+      System.getProperty("llmm.edge.quality.model", RealModels.DEFAULT);
   private static final boolean MEASURING = Integer.getInteger("llmm.edge.quality.tokens") != null;
   /** The control: rows of which every number is off by less than a millionth. */
   private static final String NUDGED = "nudged";
@@ -66,14 +65,6 @@ class CodecQualityTest {
     }
   }
 
-  private static Path cached(String name) {
-    String own = System.getenv("LLMM_CACHE_DIR");
-    Path file = own != null && !own.isEmpty() ? Path.of(own, "models", name)
-        : Path.of(System.getProperty("user.home"), ".cache", "llm-mobile", "models", name);
-    assumeTrue(Files.isRegularFile(file), () -> file + " is missing; ci/fetch-models brings it");
-    return file;
-  }
-
   private static double[] logProbabilities(float[] logits) {
     double most = Double.NEGATIVE_INFINITY;
     for (float logit : logits) {
@@ -101,8 +92,8 @@ class CodecQualityTest {
   @Test
   void codecsCostLittle(TestReporter reporter) throws IOException {
     int count = Integer.getInteger("llmm.edge.quality.tokens", 128);
-    Path file = cached(MODEL);
-    String text = Files.readString(cached("paul-graham-essays.txt"));
+    Path file = RealModels.file(MODEL);
+    String text = Files.readString(RealModels.file(RealModels.TEXT));
     SessionOptions options = SessionOptions.builder().contextTokens(count + 1).batchTokens(64).build();
     Map<String, Score> scores = new LinkedHashMap<>();
     try (LlmModel model = LlmModel.load(ModelOptions.of(file));

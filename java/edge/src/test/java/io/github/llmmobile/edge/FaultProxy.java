@@ -13,7 +13,9 @@ import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -23,6 +25,7 @@ import java.util.concurrent.locks.LockSupport;
 final class FaultProxy implements Closeable {
   private static final int PIECE_BYTES = 4096;
   private static final int PIECES = 16;
+  private static final long RETRANSMISSION_NANOS = TimeUnit.MILLISECONDS.toNanos(200);
 
   private final ServerSocket server;
   private final Set<Socket> sockets = ConcurrentHashMap.newKeySet();
@@ -32,6 +35,8 @@ final class FaultProxy implements Closeable {
   private volatile boolean closed;
   private volatile long delayNanos;
   private volatile long bitsPerSecond;
+  private volatile double lossRate;
+  private final AtomicInteger lost = new AtomicInteger();
 
   FaultProxy(int target) {
     this.target = target;
@@ -71,6 +76,19 @@ final class FaultProxy implements Closeable {
   /** And no more of it than this; 0 for any. */
   void rate(long bits) {
     bitsPerSecond = bits;
+  }
+
+  /**
+   * A share of what is sent gets lost on the way. Between two ends of TCP that means: it comes 200 ms later, when it is sent
+   * again, and what follows it comes after it.
+   */
+  void lose(double share) {
+    lossRate = share;
+  }
+
+  /** How often that has happened. */
+  int lost() {
+    return lost.get();
   }
 
   /** From now on nothing comes through, and nobody is told. */
@@ -136,6 +154,10 @@ final class FaultProxy implements Closeable {
         awaitSound();
         long bits = bitsPerSecond;
         free = Math.max(free, System.nanoTime()) + (bits == 0 ? 0 : n * 8_000_000_000L / bits);
+        if (ThreadLocalRandom.current().nextDouble() < lossRate) {
+          free += RETRANSMISSION_NANOS;
+          lost.incrementAndGet();
+        }
         way.put(new Piece(Arrays.copyOf(buffer, n), free + delayNanos));
       }
       way.put(Piece.END);

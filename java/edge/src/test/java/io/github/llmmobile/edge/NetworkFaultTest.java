@@ -14,7 +14,10 @@ import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.worker.Worker;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.LongSupplier;
@@ -33,11 +36,13 @@ import org.junit.jupiter.params.provider.ValueSource;
 @Timeout(300)
 class NetworkFaultTest {
   private static final boolean LONG = "long".equals(System.getProperty("llmm.edge.network"));
+  private static final boolean LOSSY = "lossy".equals(System.getProperty("llmm.edge.network"));
+  private static final int LOSSY_ANSWERS = 150;
   private static final int SILENT_SECONDS = LONG ? 30 : 1;
   private static final int DEADLINE_MS = 500;
   /** Machines that do other work as well are slow, yet not so slow. */
-  private static final int SLACK_MS = LONG ? 300 : 20_000;
-  private static final int BACK_MS = LONG ? 15_000 : 60_000;
+  private static final int SLACK_MS = LONG || LOSSY ? 300 : 20_000;
+  private static final int BACK_MS = LONG || LOSSY ? 15_000 : 60_000;
   private static final GenerationOptions SHORT = GenerationOptions.builder().temperature(0).maxTokens(6).build();
 
   private Worker worker;
@@ -86,8 +91,13 @@ class NetworkFaultTest {
   }
 
   private void report(TestReporter reporter, String what, double backMs) {
-    reporter.publishEntry(what, String.format(Locale.ROOT, "longest step %.0f ms, deadline %d ms, split again after %.0f ms",
-        longestMs, DEADLINE_MS, backMs));
+    String figures = String.format(Locale.ROOT, "longest step %.0f ms, deadline %d ms, split again after %.0f ms",
+        longestMs, DEADLINE_MS, backMs);
+    reporter.publishEntry(what, figures);
+    if (LONG || LOSSY) {
+      // Surefire drops what is published.
+      System.out.println(what + ": " + figures);
+    }
     assertTrue(longestMs <= DEADLINE_MS + SLACK_MS, longestMs + " ms");
     assertTrue(backMs <= BACK_MS, backMs + " ms");
   }
@@ -122,6 +132,38 @@ class NetworkFaultTest {
       assertTrue(policy.link().leastRttNanos().getAsLong() >= TimeUnit.MILLISECONDS.toNanos(roundTripMs));
       report(reporter, roundTripMs + " ms", 0);
     }
+  }
+
+  /** {@code -Dllmm.edge.network=lossy}: packets of the loopback interface get lost, and nothing has to pretend it. */
+  @Test
+  void lostPacketsCostTimeAndNothingElse(TestReporter reporter) throws IOException {
+    proxy.lose(LOSSY ? 0 : 0.1);
+    SplitPolicy policy = SplitPolicy.builder().bandwidthThresholdMbps(0).build();
+    long resent = retransmissions();
+    try (SplitSession session = open(policy)) {
+      int answers = 0;
+      do {
+        generate(session);
+        answers++;
+      } while (LOSSY ? answers < LOSSY_ANSWERS : proxy.lost() == 0 || session.stats().splitSteps() == 0);
+      SplitStats stats = session.stats();
+      assertTrue(stats.splitSteps() > 0);
+      resent = retransmissions() - resent;
+      assertTrue(!LOSSY || resent > 0, "no packet was lost");
+      report(reporter, answers + " answers, " + resent + " packets sent again, " + stats.splitSteps() + " steps split, "
+          + stats.localSteps() + " local, " + stats.missedDeadlines() + " deadlines missed, " + stats.losses()
+          + " streams lost", awaitSplit(session));
+    }
+  }
+
+  /** What TCP has sent again on this machine, or in this name space. */
+  private static long retransmissions() throws IOException {
+    if (!LOSSY) {
+      return 0;
+    }
+    String[] lines = Files.readAllLines(Path.of("/proc/self/net/snmp")).stream()
+        .filter(line -> line.startsWith("Tcp:")).toArray(String[]::new);
+    return Long.parseLong(lines[1].split(" ")[Arrays.asList(lines[0].split(" ")).indexOf("RetransSegs")]);
   }
 
   @Test

@@ -11,13 +11,19 @@ import io.github.llmmobile.edge.proto.Ready;
 import io.github.llmmobile.edge.proto.Sealed;
 import io.github.llmmobile.edge.proto.ServerBody;
 import io.github.llmmobile.edge.proto.ServerFrame;
+import io.github.llmmobile.edge.proto.SplitInferenceGrpc;
 import io.github.llmmobile.edge.proto.Step;
 import io.github.llmmobile.edge.wire.FrameContext;
 import io.github.llmmobile.edge.wire.FrameSealer;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.SealException;
 import io.github.llmmobile.edge.wire.Wire;
+import io.grpc.CallOptions;
+import io.grpc.MethodDescriptor;
+import io.grpc.stub.ClientCalls;
 import io.grpc.stub.StreamObserver;
+import java.io.ByteArrayInputStream;
+import java.io.InputStream;
 import java.nio.FloatBuffer;
 import java.security.GeneralSecurityException;
 import java.util.Arrays;
@@ -30,10 +36,10 @@ import org.junit.jupiter.api.Assertions;
 /** A client that can do everything wrong. */
 final class RawClient implements AutoCloseable {
   /** What came: a frame, or the reason for the end. */
-  private final BlockingQueue<Object> received = new LinkedBlockingQueue<>();
+  private BlockingQueue<Object> received = new LinkedBlockingQueue<>();
   private final WorkerChannel channel;
   final Capabilities capabilities;
-  private StreamObserver<ClientFrame> out;
+  private StreamObserver<byte[]> out;
   private byte[] openBytes;
   private Open open;
   private byte[] secret;
@@ -46,6 +52,19 @@ final class RawClient implements AutoCloseable {
       capabilities = channel.describe(10_000).capabilities();
     } catch (ProtocolException e) {
       throw new AssertionError(e);
+    }
+  }
+
+  /** Messages as they are, and not always messages. */
+  private static final class Bytes implements MethodDescriptor.Marshaller<byte[]> {
+    @Override
+    public InputStream stream(byte[] message) {
+      return new ByteArrayInputStream(message);
+    }
+
+    @Override
+    public byte[] parse(InputStream stream) {
+      throw new UnsupportedOperationException();
     }
   }
 
@@ -77,27 +96,37 @@ final class RawClient implements AutoCloseable {
     return openBytes;
   }
 
+  /** Another stream; what came on the one before is forgotten. */
   void start() {
-    out = channel.stub().session(new StreamObserver<ServerFrame>() {
-      @Override
-      public void onNext(ServerFrame frame) {
-        received.add(frame);
-      }
+    MethodDescriptor<ClientFrame, ServerFrame> method = SplitInferenceGrpc.getSessionMethod();
+    BlockingQueue<Object> received = new LinkedBlockingQueue<>();
+    this.received = received;
+    out = ClientCalls.asyncBidiStreamingCall(channel.stub().getChannel().newCall(
+        method.toBuilder(new Bytes(), method.getResponseMarshaller()).build(), CallOptions.DEFAULT),
+        new StreamObserver<ServerFrame>() {
+          @Override
+          public void onNext(ServerFrame frame) {
+            received.add(frame);
+          }
 
-      @Override
-      public void onError(Throwable failure) {
-        received.add(ProtocolException.of(failure));
-      }
+          @Override
+          public void onError(Throwable failure) {
+            received.add(ProtocolException.of(failure));
+          }
 
-      @Override
-      public void onCompleted() {
-        received.add(new ProtocolException(Code.CODE_UNSPECIFIED, "completed"));
-      }
-    });
+          @Override
+          public void onCompleted() {
+            received.add(new ProtocolException(Code.CODE_UNSPECIFIED, "completed"));
+          }
+        });
+  }
+
+  void send(byte[] message) {
+    out.onNext(message);
   }
 
   void send(ClientFrame frame) {
-    out.onNext(frame);
+    send(frame.toByteArray());
   }
 
   void sendOpen(byte[] bytes) {

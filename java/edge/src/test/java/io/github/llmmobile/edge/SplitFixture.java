@@ -1,12 +1,7 @@
 package io.github.llmmobile.edge;
 
 import io.github.llmmobile.GenerationOptions;
-import io.github.llmmobile.GenerationResult;
 import io.github.llmmobile.LayerRange;
-import io.github.llmmobile.LlmModel;
-import io.github.llmmobile.LlmSession;
-import io.github.llmmobile.Prompt;
-import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.edge.worker.Worker;
 import io.github.llmmobile.edge.worker.WorkerOptions;
 import java.net.InetAddress;
@@ -51,12 +46,7 @@ final class SplitFixture {
 
   /** What the whole model says by itself. */
   static int[] local(int[] prompt, GenerationOptions options) {
-    LlmModel model = TinyModels.deepModel();
-    try (LlmSession session = model.newSession(
-        SessionOptions.builder().contextTokens(TinyModels.CONTEXT).batchTokens(512).threads(1).build())) {
-      GenerationResult result = session.generate(Prompt.tokens(prompt), options);
-      return result.tokens();
-    }
+    return RealModels.answer(TinyModels.deepModel(), prompt, TinyModels.CONTEXT, options);
   }
 
   /** Keeps what it hears. */

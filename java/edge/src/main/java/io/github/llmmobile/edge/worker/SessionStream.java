@@ -65,6 +65,8 @@ final class SessionStream implements StreamObserver<ClientFrame> {
     this.onEnd = onEnd;
     out.disableAutoRequest();
     out.setOnCancelHandler(this::leave);
+    // A message that cannot be read closes the call without any other word.
+    out.setOnCloseHandler(this::leave);
     out.request(1);
   }
 

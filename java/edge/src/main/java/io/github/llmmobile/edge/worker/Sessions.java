@@ -189,10 +189,15 @@ final class Sessions implements AutoCloseable {
   /** A session is over. */
   void forget(Entry entry) {
     synchronized (this) {
-      if (entries.remove(entry.id) == null) {
+      // Under its name there may be another by now.
+      if (!entries.remove(entry.id, entry)) {
         return;
       }
     }
+    free(entry);
+  }
+
+  private void free(Entry entry) {
     entry.lane.add(() -> {
       entry.session.close();
       admission.leave(entry.client, entry.bytes);
@@ -204,13 +209,13 @@ final class Sessions implements AutoCloseable {
     long now = System.nanoTime();
     List<Entry> expired = new ArrayList<>();
     synchronized (this) {
-      for (Entry entry : entries.values()) {
-        if (entry.stream == null && now - entry.detachedNanos >= leaseNanos) {
-          expired.add(entry);
-        }
-      }
+      // At once: what is found here cannot get a stream any more.
+      entries.values().removeIf(entry -> {
+        boolean over = entry.stream == null && now - entry.detachedNanos >= leaseNanos;
+        return over && expired.add(entry);
+      });
     }
-    expired.forEach(this::forget);
+    expired.forEach(this::free);
   }
 
   /** Takes no more sessions. */
