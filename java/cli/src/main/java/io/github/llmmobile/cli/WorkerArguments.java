@@ -3,6 +3,7 @@ package io.github.llmmobile.cli;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitOptions;
@@ -106,9 +107,11 @@ final class WorkerArguments {
     if (models.batch != null || models.flashAttention != ModelArguments.Attention.AUTO) {
       throw CliException.usage("--batch and --flash-attention do not go together with --worker", "leave them out");
     }
-    if (config.memoryManager().isPresent() || config.tokenPruning().isPresent()
-        || config.layerCompression().isPresent()) {
-      Reports.warn(env, "memory manager, token pruning and layer compression do not act in a split session");
+    if (config.layerCompression().isPresent() && !config.strict()) {
+      Reports.warn(env, "layer compression does not act in a split session");
+    }
+    if (config.memoryManager().map(MemoryManagerConfig::evictionEnabled).orElse(false) && !config.strict()) {
+      Reports.warn(env, "nothing is evicted in a split session");
     }
     if (insecure) {
       Reports.warn(env, "--insecure: no TLS, and nothing tells whether it is the right worker that answers");
@@ -126,7 +129,7 @@ final class WorkerArguments {
 
   SplitOptions options(ModelArguments models, InferenceConfig config) {
     SplitOptions.Builder options = SplitOptions.builder().split(layers()).localFallback(fallsBack())
-        .policy(policy(config));
+        .policy(policy(config)).techniques(config.withoutEdgeCloud());
     if (codec != null) {
       options.codec(RowCodec.of(codec));
     }

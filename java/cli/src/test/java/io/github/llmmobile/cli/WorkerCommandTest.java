@@ -172,6 +172,27 @@ class WorkerCommandTest {
   }
 
   @Test
+  void bothSidesKeepPages() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    try (RunningWorker worker = new RunningWorker(model, "--insecure", "--page-size", "16", "--quantization-enabled",
+        "--recent-window", "32", "--max-memory-mb", "64")) {
+      String[] options = {"--worker", "127.0.0.1:" + worker.port, "--insecure", "--split", "1", "--stats",
+          "--bandwidth-threshold", "0", "--max-memory-mb", "16", "--quantization-enabled=false"};
+      TestCli.Outcome outcome = run(model, options);
+      assertEquals(0, outcome.code(), outcome.err());
+      assertTrue(outcome.err().contains("f16") && outcome.err().contains("the worker's are in pages of 16 tokens, older ones in"
+          + " 4 bits"), outcome.err());
+      JsonObject cache = json(outcome).getAsJsonObject("cache");
+      assertEquals(8 << 20, cache.get("kv_budget_bytes").getAsInt());
+      assertTrue(cache.get("kv_pages_f16").getAsInt() > 0, outcome.out());
+      TestCli.Outcome strict = run(model, "--worker", "127.0.0.1:" + worker.port, "--insecure", "--split", "1",
+          "--pruning-threshold", "0.01", "--strict");
+      assertEquals(ExitCode.NOT_AVAILABLE.number(), strict.code());
+      assertTrue(strict.err().contains("in the device's layers alone"), strict.err());
+    }
+  }
+
+  @Test
   void reducedRowsNeedTheSameBasisOnBothSides() throws Exception {
     Path model = TinyModelFile.in(folder);
     String basis = folder.resolve("tiny.basis").toString();
@@ -255,6 +276,14 @@ class WorkerCommandTest {
     usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "0:1", "--insecure");
     usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:9", "--insecure");
     usage("loopback", "worker", "--model", model, "--listen", "0.0.0.0:0", "--layers", "1:", "--insecure");
+    usage("--page-size must be", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "17");
+    usage("need --page-size", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--quantization-enabled");
+    usage("need --quantization-enabled", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "16", "--recent-window", "64");
+    usage("spillDirectory", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "16", "--spill-directory", folder.toString());
     usage("--drain-seconds", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
         "--drain-seconds", "-1");
   }

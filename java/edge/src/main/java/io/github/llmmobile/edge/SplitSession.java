@@ -3,15 +3,14 @@ package io.github.llmmobile.edge;
 import io.github.llmmobile.ContextFullException;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.GenerationOptions;
-import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmCancelledException;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelInfo;
-import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.TechniqueReport;
 import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.SplitChoice;
@@ -55,6 +54,8 @@ public final class SplitSession implements AutoCloseable {
   private final SplitOptions options;
   private final int split;
   private final int contextTokens;
+  private final @Nullable SplitPages pages;
+  private final DeviceSessions here;
   private final LlmSession lower;
   private final @Nullable LlmSession upper;
   private final RowHistory history;
@@ -88,27 +89,18 @@ public final class SplitSession implements AutoCloseable {
     }
     hidden = Rows.allocate(MAX_BATCH, info.embedding());
     replayed = Rows.allocate(MAX_BATCH, info.embedding());
-    history = new RowHistory(options.format(info, split));
-    lower = model.newSession(part(LayerRange.of(0, split)));
-    LlmSession rest = null;
+    pages = start.worker == null ? null : start.worker.pages().orElse(null);
+    history = new RowHistory(options.format(info, split), options.exactReplay(), pages);
+    here = new DeviceSessions(model, options, split, contextTokens, pages, start.localFallback);
+    lower = here.lower();
+    upper = here.upper();
     try {
-      // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
-      rest = start.localFallback ? model.newSession(part(LayerRange.of(split, 0))) : null;
       link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
-          info.layers(), contextTokens, history.format()), history, options, start.policy, stats);
+          info.layers(), contextTokens, history.format(), pages), history, options, start.policy, stats);
     } catch (RuntimeException e) {
-      lower.close();
-      if (rest != null) {
-        rest.close();
-      }
+      here.close();
       throw e;
     }
-    upper = rest;
-  }
-
-  private SessionOptions part(LayerRange layers) {
-    return SessionOptions.builder().contextTokens(contextTokens).batchTokens(MAX_BATCH)
-        .threads(options.threads()).batchThreads(options.batchThreads()).layers(layers).build();
   }
 
   /**
@@ -124,10 +116,12 @@ public final class SplitSession implements AutoCloseable {
    *     or does not take sessions of that length, or has not the same basis; REMOTE_UNAVAILABLE if it cannot be reached and
    *     there is no local fallback; RANGE if the split is not within the model or not one of the basis, or more is to be kept
    *     than there is; BASIS_INVALID if the basis is of another model; OUT_OF_MEMORY if the device's state has too little
-   *     memory for any plan; IO if keys cannot be read; what opening sessions throws
+   *     memory for any plan, or the memory manager too little for the local fallback; NOT_AVAILABLE if the configuration is
+   *     strict and asks for what does not act; IO if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");
+    DeviceSessions.check(options.techniques());
     SplitStart start = SplitStart.of(model, address, options);
     SplitSession session = new SplitSession(model, address, options, start);
     try {
@@ -224,6 +218,24 @@ public final class SplitSession implements AutoCloseable {
   }
 
   /**
+   * How the worker's layers are kept, at the worker and here.
+   *
+   * @return the pages; empty if they are unpaged (never null)
+   */
+  public Optional<SplitPages> pages() {
+    return Optional.ofNullable(pages);
+  }
+
+  /**
+   * What became of the techniques that act in the device's layers: memory manager and token pruning.
+   *
+   * @return a report for each technique; those that do not act in a split session are off (never null)
+   */
+  public List<TechniqueReport> techniques() {
+    return lower.techniques();
+  }
+
+  /**
    * Counters of the part of the model that this device evaluates in any case: memory and threads. It samples nothing.
    *
    * @return the counters (never null)
@@ -314,15 +326,16 @@ public final class SplitSession implements AutoCloseable {
     if (size == tokens.length) {
       return;
     }
+    int cut;
     try {
-      link.rewind(size);
+      cut = link.rewind(size);
     } catch (InterruptedException e) {
       throw interrupted();
     }
     lower.rewind(size);
     if (upper != null && upperPosition > size) {
-      upper.rewind(size);
-      upperPosition = size;
+      upperPosition = cut;
+      upper.rewind(upperPosition);
     }
     tokens = Arrays.copyOf(tokens, size);
   }
@@ -505,9 +518,6 @@ public final class SplitSession implements AutoCloseable {
   public void close() {
     cancel();
     link.close();
-    lower.close();
-    if (upper != null) {
-      upper.close();
-    }
+    here.close();
   }
 }

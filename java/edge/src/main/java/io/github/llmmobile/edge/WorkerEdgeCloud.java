@@ -5,6 +5,7 @@ import io.github.llmmobile.GenerationOptions;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.config.EdgeCloudConfig;
+import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.policy.Place;
 import io.github.llmmobile.edge.policy.Reason;
@@ -23,10 +24,11 @@ public final class WorkerEdgeCloud implements EdgeCloud {
   public WorkerEdgeCloud() {}
 
   @Override
-  public EdgeCloudAnswer answer(LlmModel model, int[] prompt, GenerationOptions options, EdgeCloudConfig config) {
+  public EdgeCloudAnswer answer(LlmModel model, int[] prompt, GenerationOptions options, InferenceConfig techniques) {
+    EdgeCloudConfig config = techniques.edgeCloud().orElseThrow(() -> new IllegalArgumentException("no edge_cloud_config"));
     SplitPolicy policy =
         SplitPolicy.builder().bandwidthThresholdMbps(config.bandwidthThresholdMbps()).build();
-    SplitOptions.Builder split = SplitOptions.builder().policy(policy).split(config.split())
+    SplitOptions.Builder split = SplitOptions.builder().policy(policy).split(config.split()).techniques(techniques.withoutEdgeCloud())
         .turn(prompt.length, options.maxTokens() < 0 ? SplitOptions.builder().build().answerTokens() : options.maxTokens());
     config.codec().ifPresent(name -> split.codec(RowCodec.of(name)));
     try (SplitSession session = SplitSession.open(model, address(config), split.build())) {
@@ -78,7 +80,7 @@ public final class WorkerEdgeCloud implements EdgeCloud {
     String how = String.format(Locale.ROOT, "layers from %d on at the worker: %s; %d B sent, %d B received",
         session.split(), decisions, result.stats().sentBytes(), result.stats().receivedBytes());
     return EdgeCloudAnswer.of(how, new EdgeCloudAnswer.Made(result.text(), result.tokens(), result.stopReason(),
-        session.deviceStats(), micros[0], micros[1]));
+        session.deviceStats(), micros[0], micros[1], session.techniques()));
   }
 
   private static String describe(RoutingEvent event) {

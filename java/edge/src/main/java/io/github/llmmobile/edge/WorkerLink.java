@@ -213,7 +213,7 @@ final class WorkerLink implements AutoCloseable {
 
   /** A worker that has got all rows while it was brought up to date gets the last batch again, to give candidates. */
   private boolean stepBack(WorkerStream current) throws InterruptedException {
-    int to = history.lastBatch();
+    int to = history.cutAt(history.lastBatch());
     if (!current.awaitCredit(STALL_NANOS)) {
       return false;
     }
@@ -317,26 +317,32 @@ final class WorkerLink implements AutoCloseable {
     return Math.min(SplitSession.MAX_BATCH, current.info().capabilities().getMaxStepPositions());
   }
 
-  /** Drops positions here and at the worker. */
-  void rewind(int size) throws InterruptedException {
+  /**
+   * Drops positions here and at the worker.
+   *
+   * @return how far whoever has more must go back
+   */
+  int rewind(int size) throws InterruptedException {
     WorkerStream current;
+    int cut;
     synchronized (this) {
-      history.truncate(size);
+      cut = history.truncate(size);
       current = stream;
       if (current == null || position <= size) {
-        return;
+        return cut;
       }
-      position = size;
+      position = cut;
       if (late != null) {
         drop(current, new ProtocolException(Code.CODE_UNSPECIFIED, "a late answer is of no use any more"));
-        return;
+        return cut;
       }
     }
     if (current.awaitCredit(STALL_NANOS)) {
-      current.rewind(size);
+      current.rewind(cut);
     } else {
       drop(current, new ProtocolException(Code.CODE_UNSPECIFIED, "the worker has stopped answering"));
     }
+    return cut;
   }
 
   /**
@@ -502,10 +508,11 @@ final class WorkerLink implements AutoCloseable {
         truncations = history.truncations();
         int same = resumeAt(known);
         if (same < at) {
+          int cut = history.cutAt(same);
           credit(opened);
-          opened.rewind(same).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
-          known.removeIf(label -> label.getPosition() > same);
-          at = same;
+          opened.rewind(cut).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
+          known.removeIf(label -> label.getPosition() > cut);
+          at = cut;
         }
       }
       RowHistory.Piece piece;

@@ -64,8 +64,10 @@ final class WorkerStream implements AutoCloseable {
     private final int layerEnd;
     private final int maxPositions;
     private final RowFormat format;
+    private final @Nullable SplitPages pages;
 
-    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowFormat format) {
+    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowFormat format,
+        @Nullable SplitPages pages) {
       random.nextBytes(sessionId);
       random.nextBytes(owner);
       this.model = model;
@@ -73,6 +75,7 @@ final class WorkerStream implements AutoCloseable {
       this.layerEnd = layerEnd;
       this.maxPositions = maxPositions;
       this.format = format;
+      this.pages = pages;
     }
   }
 
@@ -144,7 +147,8 @@ final class WorkerStream implements AutoCloseable {
       System.arraycopy(identity.owner, 0, secrets, Wire.SECRET_BYTES, Wire.SECRET_BYTES);
       byte[] publicKey = address.keys().map(KeyFolder::publicKey)
           .orElseGet(() -> info.capabilities().getPublicKey().toByteArray());
-      Open open = Open.newBuilder()
+      info.checkPages(identity.pages);
+      Open.Builder asked = Open.newBuilder()
           .setProtocol(info.capabilities().getProtocol())
           .setSessionId(ByteString.copyFrom(identity.sessionId))
           .setEpoch(epoch)
@@ -155,8 +159,11 @@ final class WorkerStream implements AutoCloseable {
           .setCodec(Wire.codec(identity.format.codec()))
           .setKeepDims(identity.format.keepDims())
           .setBasis(identity.format.basis().map(basis -> ByteString.copyFrom(basis.digest())).orElse(ByteString.EMPTY))
-          .setKeyId(KeyWrap.keyId(publicKey))
-          .build();
+          .setKeyId(KeyWrap.keyId(publicKey));
+      if (identity.pages != null) {
+        asked.setPages(Wire.pages(identity.pages));
+      }
+      Open open = asked.build();
       byte[] bytes = open.toBuilder().setHpke(ByteString.copyFrom(wrap(publicKey, secrets, open))).build().toByteArray();
       WorkerStream stream = new WorkerStream(channel, info, Arrays.copyOf(secrets, Wire.SECRET_BYTES),
           Wire.context(open, bytes), onTrouble);

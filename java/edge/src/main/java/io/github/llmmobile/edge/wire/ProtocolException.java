@@ -72,6 +72,7 @@ public final class ProtocolException extends Exception {
       case MODEL_MISMATCH:
       case CODEC_UNKNOWN:
       case BASIS_MISMATCH:
+      case PAGES_MISMATCH:
       case SHAPE:
       case NOT_FINITE:
       case KEY_UNKNOWN:

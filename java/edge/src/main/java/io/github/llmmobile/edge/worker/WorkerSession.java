@@ -5,6 +5,7 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.RowFormat;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Label;
 import io.github.llmmobile.edge.proto.Step;
@@ -26,23 +27,25 @@ final class WorkerSession implements AutoCloseable {
   private final Engine engine;
   private final int layerBegin;
   private final int maxPositions;
+  private final @Nullable SplitPages pages;
   private final Deque<Label> labels = new ArrayDeque<>();
   private @Nullable LlmSession session;
   private FloatBuffer rows;
   private int position;
   private boolean closed;
 
-  WorkerSession(Engine engine, int layerBegin, int maxPositions) {
+  WorkerSession(Engine engine, int layerBegin, int maxPositions, @Nullable SplitPages pages) {
     this.engine = engine;
     this.layerBegin = layerBegin;
     this.maxPositions = maxPositions;
+    this.pages = pages;
     rows = engine.rows(1);
   }
 
   /** Makes what the session needs, the first time. */
   void prepare() {
     if (session == null && !closed) {
-      session = engine.newSession(layerBegin, maxPositions);
+      session = engine.newSession(layerBegin, maxPositions, pages);
     }
   }
 
