@@ -2,6 +2,8 @@ package io.github.llmmobile.edge.wire;
 
 import com.google.protobuf.ByteString;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitPages;
@@ -169,6 +171,17 @@ public final class Wire {
   private static Sealed sealed(FrameSealer sealer, byte[] plain) {
     long seq = sealer.next();
     return Sealed.newBuilder().setSeq(seq).setCiphertext(ByteString.copyFrom(sealer.seal(plain))).build();
+  }
+
+  /**
+   * What makes logits of the logarithms of probabilities.
+   *
+   * @param session a session that has evaluated something
+   * @param token a token
+   * @return the natural logarithm of the sum of the exponentials of all logits
+   */
+  public static float logSum(LlmSession session, TokenLogprob token) {
+    return (float) (session.logits()[token.token()] - token.logprob());
   }
 
   /**
