@@ -8,6 +8,7 @@ import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitOptions;
 import io.github.llmmobile.edge.WorkerAddress;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import java.nio.file.Path;
@@ -41,6 +42,11 @@ final class WorkerArguments {
   @Option(names = "--tls", paramLabel = "DIR",
       description = "Keys and certificates, as llm-mobile keys makes them.")
   @Nullable Path tls;
+
+  @Option(names = "--pin", paramLabel = "sha256/BASE64",
+      description = "Which key the worker's certificate must have, as llm-mobile keys tells it. Default: what worker.pin in"
+          + " --tls says, if it is there.")
+  @Nullable String pin;
 
   @Option(names = "--insecure",
       description = "Without TLS, on this machine only. What is sent is encrypted all the same.")
@@ -76,6 +82,7 @@ final class WorkerArguments {
     if (tls == null && !insecure) {
       tls = config.tls().orElse(null);
       insecure = config.insecure();
+      pin = pin == null ? config.pin().orElse(null) : pin;
     }
     if (split == null && config.split() > 0) {
       split = String.valueOf(config.split());
@@ -86,8 +93,8 @@ final class WorkerArguments {
   }
 
   boolean given() {
-    if (worker == null && (tls != null || insecure)) {
-      throw CliException.usage("--tls and --insecure need --worker", "name the worker with --worker HOST:PORT");
+    if (worker == null && (tls != null || insecure || pin != null)) {
+      throw CliException.usage("--tls, --insecure and --pin need --worker", "name the worker with --worker HOST:PORT");
     }
     if (worker == null && (basis != null || keep != null || keepDims != null)) {
       throw CliException.usage("--basis, --keep and --keep-dims need --worker", "name the worker with --worker HOST:PORT");
@@ -100,6 +107,9 @@ final class WorkerArguments {
     if ((tls == null) == !insecure) {
       throw CliException.usage("--worker needs either --tls DIR or --insecure",
           "llm-mobile keys DIR makes keys; --insecure is for workers on this machine");
+    }
+    if (pin != null && tls == null) {
+      throw CliException.usage("--pin needs --tls", "without TLS there is no certificate");
     }
     if (!models.lora.isEmpty()) {
       throw CliException.usage("--lora does not go together with --worker, which has no adapters", "leave out one of them");
@@ -120,7 +130,11 @@ final class WorkerArguments {
 
   WorkerAddress address() {
     String hostPort = String.valueOf(worker);
-    return tls == null ? WorkerAddress.insecure(hostPort) : WorkerAddress.of(hostPort, KeyFolder.open(tls));
+    if (tls == null) {
+      return WorkerAddress.insecure(hostPort);
+    }
+    WorkerAddress address = WorkerAddress.of(hostPort, KeyFolder.open(tls));
+    return pin == null ? address : address.pinned(CertificatePin.parse(pin));
   }
 
   boolean fallsBack() {

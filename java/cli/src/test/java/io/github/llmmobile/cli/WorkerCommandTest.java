@@ -8,6 +8,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.github.llmmobile.cli.console.Interrupts;
+import io.github.llmmobile.edge.keys.KeyFolder;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -23,6 +24,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -225,13 +227,52 @@ class WorkerCommandTest {
     String keys = folder.resolve("keys").toString();
     TestCli.Outcome made = new TestCli().run("keys", keys, "--host", "worker.example");
     assertEquals(0, made.code(), made.err());
-    assertTrue(made.out().contains(keys));
+    assertTrue(made.out().contains(keys) && made.out().contains("the worker's pin is sha256/"), made.out());
     assertEquals(ExitCode.RUNTIME.number(), new TestCli().run("keys", keys).code());
     try (RunningWorker worker = new RunningWorker(model, "--tls", keys, "--metrics", ":0", "--json")) {
       TestCli.Outcome outcome =
           run(model, "--worker", "localhost:" + worker.port, "--tls", keys, "--codec", "f32", "--local-fallback", "off");
       assertEquals(tokens(run(model)), tokens(outcome));
       assertFalse(outcome.err().contains("warning"), outcome.err());
+      String pin = KeyFolder.create(folder.resolve("others"), List.of()).pin().orElseThrow().toString();
+      TestCli.Outcome pinned = run(model, "--worker", "localhost:" + worker.port, "--tls", keys, "--pin", pin);
+      assertEquals(ExitCode.RUNTIME.number(), pinned.code());
+      assertTrue(pinned.err().contains("not " + pin + ", which is pinned"), pinned.err());
+      Path config = Files.writeString(folder.resolve("pinned.json"), "{\"edge_cloud_config\":{\"worker\":\"localhost:"
+          + worker.port + "\",\"tls\":\"" + keys + "\",\"pin\":\"" + pin + "\"}}");
+      assertTrue(run(model, "--config", config.toString()).err().contains("which is pinned"));
+    }
+  }
+
+  @Test
+  void anotherClientHasKeysOfItsOwn() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    String keys = folder.resolve("keys").toString();
+    String anna = folder.resolve("anna").toString();
+    assertEquals(0, new TestCli().run("keys", keys).code());
+    TestCli.Outcome made = new TestCli().run("keys", keys, "--client", anna, "--json");
+    assertEquals(0, made.code(), made.err());
+    assertEquals(anna, json(made).get("folder").getAsString());
+    assertEquals(Files.readString(Path.of(keys, "worker.pin")).strip(), json(made).get("pin").getAsString());
+    assertEquals(List.of("ca.pem", "client.key", "client.pem", "worker-hpke.pub", "worker.pin"), names(Path.of(anna)));
+    assertFalse(Files.readString(Path.of(anna, "client.pem")).equals(Files.readString(Path.of(keys, "client.pem"))));
+    try (RunningWorker worker = new RunningWorker(model, "--tls", keys, "--max-sessions-per-client", "1")) {
+      for (String client : List.of(keys, anna)) {
+        TestCli.Outcome outcome = run(model, "--worker", "localhost:" + worker.port, "--tls", client, "--codec", "f32",
+            "--local-fallback", "off");
+        assertEquals(0, outcome.code(), outcome.err());
+      }
+    }
+    // Nothing is overwritten, and without the authority's key no client is made.
+    assertEquals(ExitCode.RUNTIME.number(), new TestCli().run("keys", keys, "--client", anna).code());
+    TestCli.Outcome none = new TestCli().run("keys", anna, "--client", folder.resolve("berta").toString());
+    assertEquals(ExitCode.RUNTIME.number(), none.code());
+    assertTrue(none.err().contains("ca.key"), none.err());
+  }
+
+  private static List<String> names(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
     }
   }
 
@@ -263,6 +304,8 @@ class WorkerCommandTest {
   void wrongOptionsAreNamed() throws IOException {
     String model = TinyModelFile.in(folder).toString();
     usage("--tls DIR or --insecure", "run", "--model", model, "--worker", "localhost:1", "x");
+    usage("--pin needs --tls", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--pin", "x", "x");
+    usage("is no pin", "run", "--model", model, "--worker", "localhost:1", "--tls", folder.toString(), "--pin", "x", "x");
     usage("--worker", "run", "--model", model, "--insecure", "x");
     usage("--split", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--split", "half", "x");
     usage("codec", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--codec", "int3", "x");

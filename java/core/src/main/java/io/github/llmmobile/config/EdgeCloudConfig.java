@@ -19,6 +19,7 @@ public final class EdgeCloudConfig {
   private static final String WORKER = "worker";
   private static final String TLS = "tls";
   private static final String INSECURE = "insecure";
+  private static final String PIN = "pin";
   private static final String SPLIT = "split";
   private static final String CODEC = "codec";
   private static final String AUTO = "auto";
@@ -29,6 +30,7 @@ public final class EdgeCloudConfig {
   private final @Nullable String worker;
   private final @Nullable Path tls;
   private final boolean insecure;
+  private final @Nullable String pin;
   private final int split;
   private final @Nullable String codec;
 
@@ -37,6 +39,7 @@ public final class EdgeCloudConfig {
     worker = b.worker;
     tls = b.tls;
     insecure = b.insecure;
+    pin = b.pin;
     split = b.split;
     codec = b.codec;
   }
@@ -61,6 +64,7 @@ public final class EdgeCloudConfig {
     b.worker = worker;
     b.tls = tls;
     b.insecure = insecure;
+    b.pin = pin;
     b.split = split;
     b.codec = codec;
     return b;
@@ -105,6 +109,16 @@ public final class EdgeCloudConfig {
   }
 
   /**
+   * Which key the worker's certificate must have, such as {@code sha256/} and Base64, as {@code llm-mobile keys} tells it. In
+   * JSON {@code pin}. Default: none, that of the folder with the keys.
+   *
+   * @return the pin, if one is given (never null)
+   */
+  public Optional<String> pin() {
+    return Optional.ofNullable(pin);
+  }
+
+  /**
    * Layers that the device evaluates itself. In JSON {@code split}, a number or {@code "auto"}. Default: 0, which is
    * {@code "auto"}: measured times decide where to split, and whether to.
    *
@@ -131,6 +145,7 @@ public final class EdgeCloudConfig {
     fields.put(WORKER, (r, p) -> b.worker(r.text(p)));
     fields.put(TLS, (r, p) -> b.tls(r.path(p)));
     fields.put(INSECURE, (r, p) -> b.insecure(r.flag(p)));
+    fields.put(PIN, (r, p) -> b.pin(r.text(p)));
     fields.put(SPLIT, (r, p) -> b.split(r.isText() ? auto(r.text(p), p) : r.integer(p)));
     fields.put(CODEC, (r, p) -> b.codec(r.text(p)));
     reader.object(path, fields);
@@ -175,6 +190,9 @@ public final class EdgeCloudConfig {
     if (insecure) {
       json.addProperty(INSECURE, true);
     }
+    if (pin != null) {
+      json.addProperty(PIN, pin);
+    }
     if (split > 0) {
       json.addProperty(SPLIT, split);
     }
@@ -191,13 +209,13 @@ public final class EdgeCloudConfig {
     }
     EdgeCloudConfig that = (EdgeCloudConfig) other;
     return Double.compare(bandwidthThresholdMbps, that.bandwidthThresholdMbps) == 0 && insecure == that.insecure
-        && split == that.split && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
+        && split == that.split && Objects.equals(pin, that.pin) && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
         && Objects.equals(codec, that.codec);
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, split, codec);
+    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, pin, split, codec);
   }
 
   @Override
@@ -211,6 +229,7 @@ public final class EdgeCloudConfig {
     private @Nullable String worker;
     private @Nullable Path tls;
     private boolean insecure;
+    private @Nullable String pin;
     private int split;
     private @Nullable String codec;
 
@@ -261,6 +280,17 @@ public final class EdgeCloudConfig {
     }
 
     /**
+     * Sets {@link EdgeCloudConfig#pin()}.
+     *
+     * @param pin the pin (required)
+     * @return this
+     */
+    public Builder pin(String pin) {
+      this.pin = Objects.requireNonNull(pin, "pin");
+      return this;
+    }
+
+    /**
      * Sets {@link EdgeCloudConfig#split()}.
      *
      * @param split layers, at least 1; 0 for auto
@@ -303,6 +333,9 @@ public final class EdgeCloudConfig {
       }
       if (worker != null && (tls == null) != insecure) {
         throw ConfigReader.error(PATH, "a " + WORKER + " needs either " + TLS + " or " + INSECURE);
+      }
+      if (pin != null && tls == null) {
+        throw ConfigReader.error(PATH + "." + PIN, "needs " + TLS);
       }
       return new EdgeCloudConfig(this);
     }

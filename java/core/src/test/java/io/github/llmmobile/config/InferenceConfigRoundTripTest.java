@@ -65,7 +65,7 @@ class InferenceConfigRoundTripTest {
         if (random.nextBoolean()) {
           edge.insecure(true).codec("int8");
         } else {
-          edge.tls(Paths.get("keys", "of \"mine\""));
+          edge.tls(Paths.get("keys", "of \"mine\"")).pin("sha256/x");
         }
       }
       b.edgeCloud(edge.build());

@@ -30,9 +30,10 @@ class InferenceConfigTest {
   @Test
   void aWorkerIsNamedWithAllThatItNeeds() {
     EdgeCloudConfig edge = InferenceConfig.fromJson("{\"edge_cloud_config\":{\"worker\":\"w.example:7443\","
-        + "\"tls\":\"keys\",\"split\":15,\"codec\":\"int8\"}}").edgeCloud().orElseThrow();
+        + "\"tls\":\"keys\",\"pin\":\"sha256/x\",\"split\":15,\"codec\":\"int8\"}}").edgeCloud().orElseThrow();
     assertEquals("w.example:7443", edge.worker().orElseThrow());
     assertEquals("keys", edge.tls().orElseThrow().toString());
+    assertEquals("sha256/x", edge.pin().orElseThrow());
     assertEquals(15, edge.split());
     assertEquals("int8", edge.codec().orElseThrow());
     assertEquals(1, edge.bandwidthThresholdMbps());
@@ -239,6 +240,8 @@ class InferenceConfigTest {
         bad("{\"edge_cloud_config\":{\"insecure\":true}}", "edge_cloud_config: tls and insecure need a worker"),
         bad("{\"edge_cloud_config\":{\"worker\":\"a:1\"}}",
             "edge_cloud_config: a worker needs either tls or insecure"),
+        bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"insecure\":true,\"pin\":\"x\"}}",
+            "edge_cloud_config.pin: needs tls"),
         bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"tls\":\"keys\",\"insecure\":true}}",
             "edge_cloud_config: a worker needs either tls or insecure"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":1e999}}",

@@ -6,6 +6,7 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.policy.Place;
 import io.github.llmmobile.edge.policy.Reason;
@@ -43,8 +44,11 @@ public final class WorkerEdgeCloud implements EdgeCloud {
   private static WorkerAddress address(EdgeCloudConfig config) {
     String worker = config.worker().orElseThrow(
         () -> new LlmException(ErrorCode.INVALID_ARGUMENT, "edge_cloud_config names no worker"));
-    return config.tls().isPresent() ? WorkerAddress.of(worker, KeyFolder.open(config.tls().get()))
-        : WorkerAddress.insecure(worker);
+    if (!config.tls().isPresent()) {
+      return WorkerAddress.insecure(worker);
+    }
+    WorkerAddress address = WorkerAddress.of(worker, KeyFolder.open(config.tls().get()));
+    return config.pin().map(pin -> address.pinned(CertificatePin.parse(pin))).orElse(address);
   }
 
   /** Why the device should make the answer in a session of its own, where the other techniques act. */

@@ -21,9 +21,12 @@ import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.Worker;
 import io.github.llmmobile.edge.worker.WorkerOptions;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -412,6 +415,30 @@ class SplitSessionTest {
             assertThrows(LlmException.class, () -> SplitSession.open(model, bad, noFallback));
         assertEquals(ErrorCode.REMOTE_UNAVAILABLE, e.code());
       }
+    }
+  }
+
+  @Test
+  void aPinnedWorkerIsThatOneAndNoOtherOfTheAuthority(@TempDir Path folder) throws IOException {
+    KeyFolder keys = KeyFolder.create(folder.resolve("a"), List.of());
+    CertificatePin other = KeyFolder.create(folder.resolve("b"), List.of()).pin().orElseThrow();
+    try (Worker secure = Worker.start(SplitFixture.workerOptions().keys(keys).build())) {
+      WorkerAddress address = WorkerAddress.of("localhost:" + secure.port(), keys);
+      SplitSession.open(model, address.pinned(keys.pin().orElseThrow()), options().build()).close();
+      // With a fallback too: whoever answers there is not the worker.
+      LlmException e =
+          assertThrows(LlmException.class, () -> SplitSession.open(model, address.pinned(other), options().build()));
+      assertEquals(ErrorCode.REMOTE_REFUSED, e.code());
+      assertTrue(e.getMessage().contains("its certificate is " + keys.pin().orElseThrow() + ", and not " + other),
+          e.getMessage());
+      Path file = folder.resolve("a/worker.pin");
+      Files.writeString(file, other + "\n");
+      assertEquals(ErrorCode.REMOTE_REFUSED,
+          assertThrows(LlmException.class, () -> SplitSession.open(model, address, options().build())).code());
+      Files.delete(file);
+      SplitSession.open(model, address, options().build()).close();
+      assertEquals(ErrorCode.INVALID_ARGUMENT,
+          assertThrows(LlmException.class, () -> address(worker).pinned(other)).code());
     }
   }
 
