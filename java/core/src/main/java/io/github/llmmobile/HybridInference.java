@@ -34,7 +34,8 @@ public final class HybridInference {
    *
    * <p>If {@code edge_cloud_config} names a worker and the module {@code llmm-edge} is there, it is asked whether the worker
    * makes the answer faster. If so, device and worker make it together, and memory manager and token pruning act in the
-   * device's layers; if not, the device makes it alone with all techniques. {@link InferenceResult#techniques()} says which, and why.
+   * device's layers; if not, the device makes it alone with all techniques. {@link
+   * InferenceResult#techniques()} says which, and why.
    *
    * @param model the model (required)
    * @param inputText what the user says (required)

@@ -18,7 +18,8 @@ import picocli.CommandLine.Parameters;
 @Command(name = "keys", header = "Make keys and certificates for a worker and its clients.",
     description = "Writes a certificate authority, certificates for TLS in both directions, and the key pair that session"
         + " keys are wrapped with. A worker needs ca.pem, worker.pem, worker.key, worker-hpke.key and worker-hpke.pub; a"
-        + " client needs ca.pem, client.pem, client.key, worker-hpke.pub and worker.pin. Nothing is overwritten. The authority is good"
+        + " client needs ca.pem, client.pem, client.key, worker-hpke.pub and worker.pin. Nothing is overwritten. The"
+        + " authority is good"
         + " for ten years, the certificates for two.",
     footerHeading = "%nExamples:%n",
     footer = {

@@ -90,6 +90,10 @@ final class WorkerArguments {
     if (codec == null) {
       codec = config.codec().orElse(null);
     }
+    if (basis == null) {
+      basis = config.basis().orElse(null);
+      keepDims = keep == null && keepDims == null && config.keepDims() > 0 ? Integer.valueOf(config.keepDims()) : keepDims;
+    }
   }
 
   boolean given() {

@@ -80,8 +80,8 @@ final class WorkerCommand implements Callable<Integer> {
   int maxSessionsPerClient;
 
   @Option(names = "--max-memory-mb", paramLabel = "N", defaultValue = "0",
-      description = "Caches and buffers of all sessions together, in MB; what a session may need is reserved when it opens. Default: no"
-          + " bound.")
+      description = "Caches and buffers of all sessions together, in MB; what a session may need is reserved when it opens."
+          + " Default: no bound.")
   int maxMemoryMb;
 
   @Option(names = "--page-size", paramLabel = "N",

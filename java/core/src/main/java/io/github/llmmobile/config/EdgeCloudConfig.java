@@ -22,6 +22,8 @@ public final class EdgeCloudConfig {
   private static final String PIN = "pin";
   private static final String SPLIT = "split";
   private static final String CODEC = "codec";
+  private static final String BASIS = "basis";
+  private static final String KEEP = "keep_dims";
   private static final String AUTO = "auto";
   private static final Pattern WITH_UNIT =
       Pattern.compile("\\s*(\\d+(?:\\.\\d+)?)\\s*([kmg]?bps)\\s*", Pattern.CASE_INSENSITIVE);
@@ -33,6 +35,8 @@ public final class EdgeCloudConfig {
   private final @Nullable String pin;
   private final int split;
   private final @Nullable String codec;
+  private final @Nullable Path basis;
+  private final int keepDims;
 
   private EdgeCloudConfig(Builder b) {
     bandwidthThresholdMbps = b.bandwidthThresholdMbps;
@@ -42,6 +46,8 @@ public final class EdgeCloudConfig {
     pin = b.pin;
     split = b.split;
     codec = b.codec;
+    basis = b.basis;
+    keepDims = b.keepDims;
   }
 
   /**
@@ -67,6 +73,8 @@ public final class EdgeCloudConfig {
     b.pin = pin;
     b.split = split;
     b.codec = codec;
+    b.basis = basis;
+    b.keepDims = keepDims;
     return b;
   }
 
@@ -138,6 +146,25 @@ public final class EdgeCloudConfig {
     return Optional.ofNullable(codec);
   }
 
+  /**
+   * The basis in which hidden states are reduced before they travel, as {@code llm-mobile calibrate --basis-layers} makes it;
+   * the worker needs the same file. In JSON {@code basis}. Default: none, they travel whole.
+   *
+   * @return the file, if there is one (never null)
+   */
+  public Optional<Path> basis() {
+    return Optional.ofNullable(basis);
+  }
+
+  /**
+   * How many numbers of a reduced hidden state are kept. In JSON {@code keep_dims}. Default: 0, half of all.
+   *
+   * @return at least 0
+   */
+  public int keepDims() {
+    return keepDims;
+  }
+
   static EdgeCloudConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
@@ -148,6 +175,8 @@ public final class EdgeCloudConfig {
     fields.put(PIN, (r, p) -> b.pin(r.text(p)));
     fields.put(SPLIT, (r, p) -> b.split(r.isText() ? auto(r.text(p), p) : r.integer(p)));
     fields.put(CODEC, (r, p) -> b.codec(r.text(p)));
+    fields.put(BASIS, (r, p) -> b.basis(r.path(p)));
+    fields.put(KEEP, (r, p) -> b.keepDims(r.integer(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -199,6 +228,12 @@ public final class EdgeCloudConfig {
     if (codec != null) {
       json.addProperty(CODEC, codec);
     }
+    if (basis != null) {
+      json.addProperty(BASIS, basis.toString());
+    }
+    if (keepDims > 0) {
+      json.addProperty(KEEP, keepDims);
+    }
     return json;
   }
 
@@ -209,13 +244,14 @@ public final class EdgeCloudConfig {
     }
     EdgeCloudConfig that = (EdgeCloudConfig) other;
     return Double.compare(bandwidthThresholdMbps, that.bandwidthThresholdMbps) == 0 && insecure == that.insecure
-        && split == that.split && Objects.equals(pin, that.pin) && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
-        && Objects.equals(codec, that.codec);
+        && split == that.split && Objects.equals(pin, that.pin)
+        && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
+        && Objects.equals(codec, that.codec) && Objects.equals(basis, that.basis) && keepDims == that.keepDims;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, pin, split, codec);
+    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, pin, split, codec, basis, keepDims);
   }
 
   @Override
@@ -232,6 +268,8 @@ public final class EdgeCloudConfig {
     private @Nullable String pin;
     private int split;
     private @Nullable String codec;
+    private @Nullable Path basis;
+    private int keepDims;
 
     private Builder() {}
 
@@ -313,6 +351,28 @@ public final class EdgeCloudConfig {
     }
 
     /**
+     * Sets {@link EdgeCloudConfig#basis()}.
+     *
+     * @param basis the file (required)
+     * @return this
+     */
+    public Builder basis(Path basis) {
+      this.basis = Objects.requireNonNull(basis, "basis");
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#keepDims()}.
+     *
+     * @param keepDims numbers, at least 1; 0 for half of all
+     * @return this
+     */
+    public Builder keepDims(int keepDims) {
+      this.keepDims = keepDims;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
@@ -327,6 +387,12 @@ public final class EdgeCloudConfig {
       }
       if (split < 0) {
         throw ConfigReader.error(PATH + "." + SPLIT, "must be at least 0, but is " + split);
+      }
+      if (keepDims < 0) {
+        throw ConfigReader.error(PATH + "." + KEEP, "must be at least 0, but is " + keepDims);
+      }
+      if (keepDims > 0 && basis == null) {
+        throw ConfigReader.error(PATH + "." + KEEP, "needs a " + BASIS);
       }
       if (worker == null && (tls != null || insecure)) {
         throw ConfigReader.error(PATH, TLS + " and " + INSECURE + " need a " + WORKER);
