@@ -37,13 +37,23 @@ llmm_session_params layers_of(llmm_session_params p, int32_t begin, int32_t end)
     return p;
 }
 
+// Layers that all have a window have nothing to page.
+session_ptr open_part(llmm_model * model, const llmm_session_params & params, int32_t begin, int32_t end) {
+    llmm_session * s = nullptr;
+    const llmm_session_params asked = layers_of(params, begin, end);
+    if (llmm_session_new(model, &asked, &s) != LLMM_ERR_NOT_AVAILABLE || params.kv_page_tokens == 0) {
+        return session_ptr(s);
+    }
+    return open_session(model, layers_of(paged(0, false), begin, end));
+}
+
 // A model in two sessions, [0, k) and [k, n).
 struct halves {
     session_ptr lower, upper;
     size_t width;
 
     halves(llmm_model * model, const llmm_session_params & params, int32_t k)
-        : lower(open_session(model, layers_of(params, 0, k))), upper(open_session(model, layers_of(params, k, 0))), width((size_t) width_of(model)) {}
+        : lower(open_part(model, params, 0, k)), upper(open_part(model, params, k, 0)), width((size_t) width_of(model)) {}
 
     void eval(const token_list & tokens) {
         std::vector<float> hidden(tokens.size() * width);
@@ -84,12 +94,14 @@ TEST_P(Layers, HalvesGiveTheBitsOfTheWhole) {
             two.eval(tokens);
             EXPECT_TRUE(same_bits(logits_of(one.get(), n_vocab_), logits_of(two.upper.get(), n_vocab_))) << "split at " << k << ", step of " << n;
         }
+        for (llmm_session * half : { two.lower.get(), two.upper.get() }) {
+            EXPECT_LT(stats(half).kv_bytes, stats(one.get()).kv_bytes) << "layers outside of the range need no cache";
+        }
     }
 }
 
 TEST_P(Layers, ThreeParts) {
-    const session_ptr one = whole(), a = open_session(model_, layers_of(params_, 0, 1)), b = open_session(model_, layers_of(params_, 1, 3)),
-                      c = open_session(model_, layers_of(params_, 3, 5));
+    const session_ptr one = whole(), a = open_part(model_, params_, 0, 1), b = open_part(model_, params_, 1, 3), c = open_part(model_, params_, 3, 5);
     const token_list tokens = random_tokens(40, 3);
     const int64_t n = (int64_t) tokens.size() * width_of(model_);
     std::vector<float> x((size_t) n), y((size_t) n);

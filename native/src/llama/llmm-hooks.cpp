@@ -138,8 +138,7 @@ void hook_chain::before_compute(llm_graph_result & result, const llama_ubatch & 
 layer_range hook_chain::present() const {
     layer_range all;
     for (const auto & link : links_) {
-        const layer_range r = link->present();
-        all = { std::max(all.begin, r.begin), std::min(all.end, r.end) };
+        all = all.common(link->present());
     }
     return all;
 }

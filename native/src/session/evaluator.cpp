@@ -123,7 +123,8 @@ evaluator::evaluator(std::shared_ptr<model> owner, const evaluator_params & para
     {
         std::lock_guard<std::mutex> lock(owner_->adapters_mutex());
         const assert_scope asserts(LLMM_ERR_MODEL_INVALID);    // builds the graphs of a model that may contradict itself
-        layers_ = std::make_unique<layer_control>(m, owner_->present());
+        // Layers outside of the range are never evaluated: they get no cache either.
+        layers_ = std::make_unique<layer_control>(m, owner_->present().common(params.layers));
         layers_->set_range(params.layers);
         layers_->set_gates(params.gates);
         std::vector<std::shared_ptr<context_hooks>> hooks{ layers_->hooks() };

@@ -1,6 +1,5 @@
 package io.github.llmmobile;
 
-import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.spi.EdgeCloud;
 import io.github.llmmobile.spi.EdgeCloudAnswer;
@@ -14,16 +13,16 @@ import org.jspecify.annotations.Nullable;
 final class EdgeCloudInference {
   static final String MISSING = "the module llmm-edge is not there, which talks to workers";
   private static final String NOT_SPLIT = "does not act in an answer that a worker helps with";
+  private static final String HERE_ALONE = "; in the device's layers alone";
 
   private final LlmModel model;
   private final InferenceConfig config;
-  private final EdgeCloudConfig edge;
   private final @Nullable EdgeCloud helper;
 
-  EdgeCloudInference(LlmModel model, InferenceConfig config, EdgeCloudConfig edge, @Nullable EdgeCloud helper) {
+  /** Answers by a configuration that names a worker. */
+  EdgeCloudInference(LlmModel model, InferenceConfig config, @Nullable EdgeCloud helper) {
     this.model = model;
     this.config = config;
-    this.edge = edge;
     this.helper = helper;
   }
 
@@ -41,14 +40,15 @@ final class EdgeCloudInference {
     }
     List<TechniqueReport> techniques = Techniques.plan(rest);
     if (config.strict()) {
-      notSplit(techniques);
+      notSplit(techniques, Techniques.LAYERS);
+      notSplit(techniques, Techniques.PRUNING);
     }
     GenerationOptions.Builder generation = GenerationOptions.builder();
     config.maxNewTokens().ifPresent(generation::maxTokens);
-    int[] prompt = tokens(inputText);
+    int[] prompt = HybridInference.prompt(model, inputText).tokens(model);
     EdgeCloudAnswer answer;
     try {
-      answer = helper.answer(model, prompt, generation.build(), edge);
+      answer = helper.answer(model, prompt, generation.build(), config);
     } catch (LlmException e) {
       if (e.code() != ErrorCode.REMOTE_UNAVAILABLE && e.code() != ErrorCode.REMOTE_REFUSED) {
         throw e;
@@ -62,7 +62,7 @@ final class EdgeCloudInference {
     int[] tokens = made.tokens();
     return new InferenceResult(new GenerationResult(made.text(), tokens, prompt.length, 0, made.stopReason(), null,
         made.stats().ofGeneration(prompt.length, tokens.length, made.promptMicros(), made.decodeMicros()),
-        Techniques.active(notSplit(techniques), Techniques.EDGE, answer.detail())));
+        Techniques.active(split(techniques, made.techniques()), Techniques.EDGE, answer.detail())));
   }
 
   /** The device makes the answer, with the techniques that act there. */
@@ -76,27 +76,21 @@ final class EdgeCloudInference {
     }
   }
 
-  private List<TechniqueReport> notSplit(List<TechniqueReport> planned) {
-    List<TechniqueReport> techniques = planned;
-    for (TechniqueReport report : planned) {
-      if (report.status() == TechniqueReport.Status.ACTIVE) {
-        techniques = Techniques.notAvailable(config, techniques, report.technique(), NOT_SPLIT);
+  /** What became of the techniques: two of them are the matter of the device's layers, which tell. */
+  private List<TechniqueReport> split(List<TechniqueReport> planned, List<TechniqueReport> device) {
+    List<TechniqueReport> techniques = notSplit(planned, Techniques.LAYERS);
+    for (TechniqueReport report : device) {
+      if (report.technique().equals(Techniques.MEMORY) || report.technique().equals(Techniques.PRUNING)) {
+        String detail = report.detail() + (report.status() == TechniqueReport.Status.ACTIVE ? HERE_ALONE : "");
+        techniques = Techniques.replace(techniques, new TechniqueReport(report.technique(), report.status(), detail));
       }
     }
     return techniques;
   }
 
-  private int[] tokens(String inputText) {
-    return HybridInference.prompt(model, inputText).resolve(new Prompt.Resolver() {
-      @Override
-      public String render(ChatRequest request) {
-        return model.renderChat(request);
-      }
-
-      @Override
-      public int[] tokenize(String text, boolean parseSpecial) {
-        return model.tokenize(text, true, parseSpecial);
-      }
-    });
+  private List<TechniqueReport> notSplit(List<TechniqueReport> planned, String technique) {
+    boolean asked = planned.stream().anyMatch(
+        report -> report.technique().equals(technique) && report.status() == TechniqueReport.Status.ACTIVE);
+    return asked ? Techniques.notAvailable(config, planned, technique, NOT_SPLIT) : planned;
   }
 }

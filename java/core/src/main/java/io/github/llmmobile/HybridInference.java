@@ -33,8 +33,9 @@ public final class HybridInference {
    * text as it is.
    *
    * <p>If {@code edge_cloud_config} names a worker and the module {@code llmm-edge} is there, it is asked whether the worker
-   * makes the answer faster. If so, device and worker make it together, and the other techniques do not act; if not, the
-   * device makes it alone with all of them. {@link InferenceResult#techniques()} says which, and why.
+   * makes the answer faster. If so, device and worker make it together, and memory manager and token pruning act in the
+   * device's layers; if not, the device makes it alone with all techniques. {@link
+   * InferenceResult#techniques()} says which, and why.
    *
    * @param model the model (required)
    * @param inputText what the user says (required)
@@ -49,7 +50,7 @@ public final class HybridInference {
     Objects.requireNonNull(config, "config");
     EdgeCloudConfig edge = config.edgeCloud().orElse(null);
     if (edge != null && edge.worker().isPresent()) {
-      return new EdgeCloudInference(model, config, edge, EdgeCloudInference.installed()).answer(inputText);
+      return new EdgeCloudInference(model, config, EdgeCloudInference.installed()).answer(inputText);
     }
     try (LlmSession session = model.newSession(config)) {
       return new InferenceResult(session.generate(prompt(model, inputText)));

@@ -72,6 +72,28 @@ public final class Prompt {
     return new Prompt(null, null, tokens.clone());
   }
 
+  /**
+   * The prompt as a model reads it: rendered with its chat template, if it is a conversation, and tokenised.
+   *
+   * @param model the model (required)
+   * @return ids; none if the text is empty (never null)
+   * @throws LlmException TEMPLATE if there is no chat template or it fails on the messages; JSON if the tools are malformed;
+   *     ENCODING
+   */
+  public int[] tokens(LlmModel model) {
+    return resolve(new Resolver() {
+      @Override
+      public String render(ChatRequest request) {
+        return model.renderChat(request);
+      }
+
+      @Override
+      public int[] tokenize(String promptText, boolean parseSpecial) {
+        return model.tokenize(promptText, true, parseSpecial);
+      }
+    });
+  }
+
   /** Turns the prompt into tokens with a tokenizer and a renderer. */
   int[] resolve(Resolver resolver) {
     if (tokens != null) {

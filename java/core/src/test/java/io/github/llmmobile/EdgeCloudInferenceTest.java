@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.llmmobile.TechniqueReport.Status;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.LayerCompressionConfig;
+import io.github.llmmobile.config.TokenPruningConfig;
 import io.github.llmmobile.spi.EdgeCloud;
 import io.github.llmmobile.spi.EdgeCloudAnswer;
 import io.github.llmmobile.testing.Models;
@@ -18,9 +20,11 @@ class EdgeCloudInferenceTest {
   private static final InferenceConfig CONFIG = InferenceConfig.fromJson("{\"edge_cloud_config\":{\"worker\":"
       + "\"w.example:1\",\"insecure\":true},\"memory_manager_config\":{},\"max_new_tokens\":4}");
   private static final InferenceConfig STRICT = CONFIG.toBuilder().strict(true).build();
+  private static final InferenceConfig PRUNED =
+      STRICT.toBuilder().tokenPruning(TokenPruningConfig.builder().build()).build();
 
   private static InferenceResult answer(EdgeCloud helper, InferenceConfig config) {
-    return new EdgeCloudInference(Models.tiny(), config, config.edgeCloud().orElseThrow(), helper).answer("hello");
+    return new EdgeCloudInference(Models.tiny(), config, helper).answer("hello");
   }
 
   private static void assertReports(InferenceResult result, Status edge, String detail, Status memory) {
@@ -45,15 +49,17 @@ class EdgeCloudInferenceTest {
   void anAnswerOfDeviceAndWorkerIsPassedOn() {
     int[] prompts = {0};
     InferenceResult result = answer((model, prompt, options, config) -> {
-      assertEquals("w.example:1", config.worker().orElseThrow());
+      assertEquals("w.example:1", config.edgeCloud().orElseThrow().worker().orElseThrow());
       assertEquals(4, options.maxTokens());
       prompts[0] = prompt.length;
-      try (LlmSession session = model.newSession()) {
-        return EdgeCloudAnswer.of("7 steps split",
-            new EdgeCloudAnswer.Made("text", new int[] {5, 6}, StopReason.END, session.stats(), 1000, 2000));
+      try (LlmSession session = model.newSession(config.withoutEdgeCloud())) {
+        return EdgeCloudAnswer.of("7 steps split", new EdgeCloudAnswer.Made(
+            "text", new int[] {5, 6}, StopReason.END, session.stats(), 1000, 2000, session.techniques()));
       }
-    }, CONFIG);
-    assertReports(result, Status.ACTIVE, "7 steps split", Status.NOT_AVAILABLE);
+    }, CONFIG.toBuilder().layerCompression(LayerCompressionConfig.builder().lossless(true).build()).build());
+    assertReports(result, Status.ACTIVE, "7 steps split", Status.ACTIVE);
+    assertTrue(result.techniques().get(3).detail().endsWith("in the device's layers alone"), result.techniques()::toString);
+    assertEquals(Status.NOT_AVAILABLE, result.techniques().get(2).status());
     assertEquals("text", result.text());
     assertArrayEquals(new int[] {5, 6}, result.tokens());
     assertEquals(StopReason.END, result.stopReason());
@@ -78,7 +84,7 @@ class EdgeCloudInferenceTest {
       throw new LlmException(ErrorCode.REMOTE_UNAVAILABLE, "nobody is there");
     };
     assertReports(answer(lost, CONFIG), Status.NOT_AVAILABLE, "nobody is there", Status.ACTIVE);
-    assertTrue(fails(ErrorCode.NOT_AVAILABLE, () -> answer(lost, STRICT)).contains("memory_manager"),
+    assertTrue(fails(ErrorCode.NOT_AVAILABLE, () -> answer(lost, PRUNED)).contains("token_pruning"),
         "what cannot act beside a worker is refused before it is asked");
     InferenceConfig alone = InferenceConfig.fromJson(
         "{\"edge_cloud_config\":{\"worker\":\"w.example:1\",\"insecure\":true},\"strict\":true}");

@@ -2,6 +2,7 @@ package io.github.llmmobile.cli;
 
 import com.google.gson.JsonObject;
 import io.github.llmmobile.cli.console.CliEnvironment;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +18,8 @@ import picocli.CommandLine.Parameters;
 @Command(name = "keys", header = "Make keys and certificates for a worker and its clients.",
     description = "Writes a certificate authority, certificates for TLS in both directions, and the key pair that session"
         + " keys are wrapped with. A worker needs ca.pem, worker.pem, worker.key, worker-hpke.key and worker-hpke.pub; a"
-        + " client needs ca.pem, client.pem, client.key and worker-hpke.pub. Nothing is overwritten. The authority is good"
+        + " client needs ca.pem, client.pem, client.key, worker-hpke.pub and worker.pin. Nothing is overwritten. The"
+        + " authority is good"
         + " for ten years, the certificates for two.",
     footerHeading = "%nExamples:%n",
     footer = {
@@ -50,17 +52,19 @@ final class KeysCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Path made = client == null ? folder : client;
-    if (client == null) {
-      KeyFolder.create(folder, hosts);
-    } else {
-      KeyFolder.open(folder).addClient(client);
-    }
+    KeyFolder keys =
+        client == null ? KeyFolder.create(folder, hosts) : KeyFolder.open(folder).addClient(client);
+    String pin = keys.pin().map(CertificatePin::toString).orElse("");
     if (common.json) {
       JsonObject json = new JsonObject();
       json.addProperty("folder", made.toString());
+      json.addProperty("pin", pin);
       env.out().println(Json.line(json));
     } else {
       env.out().println("keys and certificates are in " + made + "; *.key files are secret");
+      if (!pin.isEmpty()) {
+        env.out().println("the worker's pin is " + pin);
+      }
     }
     return ExitCode.OK.number();
   }

@@ -104,7 +104,7 @@ final class RunCommand implements Callable<Integer> {
       stopUnlessPruning(open.session().techniques());
       AnswerPrinter printer = new AnswerPrinter(env, !common.json);
       GenerationResult result =
-          open.session().generate(prompt(open, text), options, printer, cancellation.token());
+          open.session().generate(prompt(open.model(), text), options, printer, cancellation.token());
       printer.end();
       Reports.warnOfTechniques(env, result.techniques());
       report(open, result);
@@ -121,7 +121,7 @@ final class RunCommand implements Callable<Integer> {
     worker.check(env, config, models);
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         SplitRun run = SplitRun.open(
-            env, worker, models, config, model -> tokens(model, text), maxTokens, cancellation)) {
+            env, worker, models, config, model -> prompt(model, text).tokens(model), maxTokens, cancellation)) {
       AnswerPrinter printer = new AnswerPrinter(env, !common.json);
       SplitResult result = run.generate(options, printer);
       printer.end();
@@ -211,15 +211,9 @@ final class RunCommand implements Callable<Integer> {
     }
   }
 
-  private Prompt prompt(OpenSession open, String text) {
-    List<ChatMessage> messages = messages(open.model(), text);
-    return messages.isEmpty() ? Prompt.text(text) : Prompt.chat(messages);
-  }
-
-  private int[] tokens(LlmModel model, String text) {
+  private Prompt prompt(LlmModel model, String text) {
     List<ChatMessage> messages = messages(model, text);
-    return messages.isEmpty() ? model.tokenize(text, true, false)
-        : model.tokenize(model.renderChat(messages), true, true);
+    return messages.isEmpty() ? Prompt.text(text) : Prompt.chat(messages);
   }
 
   /** What goes into the chat template; empty if the prompt is used as it is. */

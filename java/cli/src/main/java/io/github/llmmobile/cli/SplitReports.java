@@ -1,6 +1,7 @@
 package io.github.llmmobile.cli;
 
 import com.google.gson.JsonObject;
+import io.github.llmmobile.cli.bench.CacheUse;
 import io.github.llmmobile.cli.console.TextTable;
 import io.github.llmmobile.cli.console.Units;
 import io.github.llmmobile.edge.SplitResult;
@@ -53,6 +54,8 @@ final class SplitReports {
     edge.addProperty("overhead_p99_us", stats.overheadMicros(TAIL));
     edge.add("decisions", RoutingReports.decisions(run.decisions()));
     json.add("edge", edge);
+    json.add("techniques", Reports.techniques(run.session().techniques()));
+    json.add("cache", Reports.cacheUse(run.session().deviceStats()).counters());
     json.addProperty("peak_rss_bytes", Reports.peakRssBytes());
     return json;
   }
@@ -71,6 +74,13 @@ final class SplitReports {
     return run.session().plan().map(plan -> String.format(Locale.ROOT, "%s, %s: %s here alone, %s split", plan.place()
         .jsonName(), plan.reason().text(), millis(plan.localCost()), millis(plan.splitCost())))
         .orElse("none: the split is given, or nothing could be measured");
+  }
+
+  /** What the device keeps of its layers, and how the worker's are kept. */
+  private static String cache(SplitRun run) {
+    CacheUse here = Reports.cacheUse(run.session().deviceStats());
+    return Units.bytes(here.bytes()) + (here.pages().isEmpty() ? "" : " (" + here.pages() + ")") + " for the layers here; the"
+        + " worker's are " + run.session().pages().map(pages -> "in " + pages).orElse("unpaged");
   }
 
   private static String millis(double ms) {
@@ -105,6 +115,7 @@ final class SplitReports {
             stats.overheadMicros(MEDIAN) / 1e3, stats.overheadMicros(TAIL) / 1e3))
         .row("network", stats.connections() + " connections, " + stats.losses() + " lost, "
             + stats.missedDeadlines() + " deadlines missed, " + stats.replayedRows() + " rows replayed, " + stats.probes() + " probes")
+        .row("cache", cache(run))
         .row("memory", "process at its peak " + Units.bytes(Reports.peakRssBytes()));
   }
 }

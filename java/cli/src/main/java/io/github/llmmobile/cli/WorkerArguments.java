@@ -3,10 +3,12 @@ package io.github.llmmobile.cli;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.config.EdgeCloudConfig;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.SplitOptions;
 import io.github.llmmobile.edge.WorkerAddress;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import java.nio.file.Path;
@@ -40,6 +42,11 @@ final class WorkerArguments {
   @Option(names = "--tls", paramLabel = "DIR",
       description = "Keys and certificates, as llm-mobile keys makes them.")
   @Nullable Path tls;
+
+  @Option(names = "--pin", paramLabel = "sha256/BASE64",
+      description = "Which key the worker's certificate must have, as llm-mobile keys tells it. Default: what worker.pin in"
+          + " --tls says, if it is there.")
+  @Nullable String pin;
 
   @Option(names = "--insecure",
       description = "Without TLS, on this machine only. What is sent is encrypted all the same.")
@@ -75,6 +82,7 @@ final class WorkerArguments {
     if (tls == null && !insecure) {
       tls = config.tls().orElse(null);
       insecure = config.insecure();
+      pin = pin == null ? config.pin().orElse(null) : pin;
     }
     if (split == null && config.split() > 0) {
       split = String.valueOf(config.split());
@@ -82,11 +90,15 @@ final class WorkerArguments {
     if (codec == null) {
       codec = config.codec().orElse(null);
     }
+    if (basis == null) {
+      basis = config.basis().orElse(null);
+      keepDims = keep == null && keepDims == null && config.keepDims() > 0 ? Integer.valueOf(config.keepDims()) : keepDims;
+    }
   }
 
   boolean given() {
-    if (worker == null && (tls != null || insecure)) {
-      throw CliException.usage("--tls and --insecure need --worker", "name the worker with --worker HOST:PORT");
+    if (worker == null && (tls != null || insecure || pin != null)) {
+      throw CliException.usage("--tls, --insecure and --pin need --worker", "name the worker with --worker HOST:PORT");
     }
     if (worker == null && (basis != null || keep != null || keepDims != null)) {
       throw CliException.usage("--basis, --keep and --keep-dims need --worker", "name the worker with --worker HOST:PORT");
@@ -100,15 +112,20 @@ final class WorkerArguments {
       throw CliException.usage("--worker needs either --tls DIR or --insecure",
           "llm-mobile keys DIR makes keys; --insecure is for workers on this machine");
     }
+    if (pin != null && tls == null) {
+      throw CliException.usage("--pin needs --tls", "without TLS there is no certificate");
+    }
     if (!models.lora.isEmpty()) {
       throw CliException.usage("--lora does not go together with --worker, which has no adapters", "leave out one of them");
     }
     if (models.batch != null || models.flashAttention != ModelArguments.Attention.AUTO) {
       throw CliException.usage("--batch and --flash-attention do not go together with --worker", "leave them out");
     }
-    if (config.memoryManager().isPresent() || config.tokenPruning().isPresent()
-        || config.layerCompression().isPresent()) {
-      Reports.warn(env, "memory manager, token pruning and layer compression do not act in a split session");
+    if (config.layerCompression().isPresent() && !config.strict()) {
+      Reports.warn(env, "layer compression does not act in a split session");
+    }
+    if (config.memoryManager().map(MemoryManagerConfig::evictionEnabled).orElse(false) && !config.strict()) {
+      Reports.warn(env, "nothing is evicted in a split session");
     }
     if (insecure) {
       Reports.warn(env, "--insecure: no TLS, and nothing tells whether it is the right worker that answers");
@@ -117,7 +134,11 @@ final class WorkerArguments {
 
   WorkerAddress address() {
     String hostPort = String.valueOf(worker);
-    return tls == null ? WorkerAddress.insecure(hostPort) : WorkerAddress.of(hostPort, KeyFolder.open(tls));
+    if (tls == null) {
+      return WorkerAddress.insecure(hostPort);
+    }
+    WorkerAddress address = WorkerAddress.of(hostPort, KeyFolder.open(tls));
+    return pin == null ? address : address.pinned(CertificatePin.parse(pin));
   }
 
   boolean fallsBack() {
@@ -126,7 +147,7 @@ final class WorkerArguments {
 
   SplitOptions options(ModelArguments models, InferenceConfig config) {
     SplitOptions.Builder options = SplitOptions.builder().split(layers()).localFallback(fallsBack())
-        .policy(policy(config));
+        .policy(policy(config)).techniques(config.withoutEdgeCloud());
     if (codec != null) {
       options.codec(RowCodec.of(codec));
     }

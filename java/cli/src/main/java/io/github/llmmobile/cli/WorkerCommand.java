@@ -5,7 +5,9 @@ import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.Interrupts;
 import io.github.llmmobile.cli.console.Units;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.edge.RowBasis;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.WorkerAddress;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.Worker;
@@ -80,8 +82,30 @@ final class WorkerCommand implements Callable<Integer> {
   int maxSessionsPerClient;
 
   @Option(names = "--max-memory-mb", paramLabel = "N", defaultValue = "0",
-      description = "Caches and buffers of all sessions together, in MB. Default: no bound.")
+      description = "Caches and buffers of all sessions together, in MB; what a session may need is reserved when it opens."
+          + " Default: no bound.")
   int maxMemoryMb;
+
+  @Option(names = "--page-size", paramLabel = "N",
+      description = "Keep keys and values in pages of 16, 32 or 64 tokens, for devices that know pages. Default: unpaged.")
+  @Nullable Integer pageSize;
+
+  @Option(names = "--quantization-enabled", arity = "0..1", fallbackValue = "true", defaultValue = "false",
+      paramLabel = "true|false", description = "Keep older pages in 4 bits per element. Needs --page-size.")
+  boolean quantizationEnabled;
+
+  @Option(names = "--recent-window", paramLabel = "N",
+      description = "Newest tokens that stay in 16 bits, default 128. Needs --quantization-enabled.")
+  @Nullable Integer recentWindow;
+
+  @Option(names = "--pinned-prefix", paramLabel = "N",
+      description = "First tokens of which the same holds, default 16. Needs --quantization-enabled.")
+  @Nullable Integer pinnedPrefix;
+
+  @Option(names = "--spill-directory", paramLabel = "DIR",
+      description = "Folder for pages that do not fit a session's share of --max-memory-mb, which is divided by"
+          + " --max-sessions. Needs --page-size, without --quantization-enabled.")
+  @Nullable Path spillDirectory;
 
   @Option(names = {"-c", "--context"}, paramLabel = "N", defaultValue = "0",
       description = "Tokens that a session may hold. Default: 4096, or what the model was trained for.")
@@ -131,6 +155,7 @@ final class WorkerCommand implements Callable<Integer> {
     if (basis != null) {
       options.basis(RowBasis.read(basis));
     }
+    pages(options);
     if (tls != null) {
       options.keys(KeyFolder.open(tls));
     } else {
@@ -151,6 +176,34 @@ final class WorkerCommand implements Callable<Integer> {
       worker.drain(Duration.ofSeconds(drainSeconds));
     }
     return ExitCode.OK.number();
+  }
+
+  private void pages(WorkerOptions.Builder options) {
+    if (!quantizationEnabled && (recentWindow != null || pinnedPrefix != null)) {
+      throw CliException.usage("--recent-window and --pinned-prefix need --quantization-enabled",
+          "without it all pages stay in 16 bits");
+    }
+    if (pageSize == null) {
+      if (quantizationEnabled || spillDirectory != null) {
+        throw CliException.usage("--quantization-enabled and --spill-directory need --page-size", "such as --page-size 32");
+      }
+      return;
+    }
+    if (pageSize != 16 && pageSize != 32 && pageSize != 64) {
+      throw CliException.usage("--page-size must be 16, 32 or 64, but is " + pageSize, "");
+    }
+    MemoryManagerConfig.Builder pages =
+        MemoryManagerConfig.builder().pageSize(pageSize).quantizationEnabled(quantizationEnabled);
+    if (recentWindow != null) {
+      pages.recentWindow(recentWindow);
+    }
+    if (pinnedPrefix != null) {
+      pages.pinnedPrefix(pinnedPrefix);
+    }
+    options.pages(SplitPages.of(pages.build()));
+    if (spillDirectory != null) {
+      options.spillDirectory(spillDirectory);
+    }
   }
 
   private @Nullable MetricsEndpoint endpoint(Worker worker) throws IOException {

@@ -8,6 +8,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
 import io.github.llmmobile.cli.console.Interrupts;
+import io.github.llmmobile.edge.keys.KeyFolder;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -23,6 +24,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -172,6 +174,27 @@ class WorkerCommandTest {
   }
 
   @Test
+  void bothSidesKeepPages() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    try (RunningWorker worker = new RunningWorker(model, "--insecure", "--page-size", "16", "--quantization-enabled",
+        "--recent-window", "32", "--max-memory-mb", "64")) {
+      String[] options = {"--worker", "127.0.0.1:" + worker.port, "--insecure", "--split", "1", "--stats",
+          "--bandwidth-threshold", "0", "--max-memory-mb", "16", "--quantization-enabled=false"};
+      TestCli.Outcome outcome = run(model, options);
+      assertEquals(0, outcome.code(), outcome.err());
+      assertTrue(outcome.err().contains("f16") && outcome.err().contains("the worker's are in pages of 16 tokens, older ones in"
+          + " 4 bits"), outcome.err());
+      JsonObject cache = json(outcome).getAsJsonObject("cache");
+      assertEquals(8 << 20, cache.get("kv_budget_bytes").getAsInt());
+      assertTrue(cache.get("kv_pages_f16").getAsInt() > 0, outcome.out());
+      TestCli.Outcome strict = run(model, "--worker", "127.0.0.1:" + worker.port, "--insecure", "--split", "1",
+          "--pruning-threshold", "0.01", "--strict");
+      assertEquals(ExitCode.NOT_AVAILABLE.number(), strict.code());
+      assertTrue(strict.err().contains("in the device's layers alone"), strict.err());
+    }
+  }
+
+  @Test
   void reducedRowsNeedTheSameBasisOnBothSides() throws Exception {
     Path model = TinyModelFile.in(folder);
     String basis = folder.resolve("tiny.basis").toString();
@@ -204,13 +227,52 @@ class WorkerCommandTest {
     String keys = folder.resolve("keys").toString();
     TestCli.Outcome made = new TestCli().run("keys", keys, "--host", "worker.example");
     assertEquals(0, made.code(), made.err());
-    assertTrue(made.out().contains(keys));
+    assertTrue(made.out().contains(keys) && made.out().contains("the worker's pin is sha256/"), made.out());
     assertEquals(ExitCode.RUNTIME.number(), new TestCli().run("keys", keys).code());
     try (RunningWorker worker = new RunningWorker(model, "--tls", keys, "--metrics", ":0", "--json")) {
       TestCli.Outcome outcome =
           run(model, "--worker", "localhost:" + worker.port, "--tls", keys, "--codec", "f32", "--local-fallback", "off");
       assertEquals(tokens(run(model)), tokens(outcome));
       assertFalse(outcome.err().contains("warning"), outcome.err());
+      String pin = KeyFolder.create(folder.resolve("others"), List.of()).pin().orElseThrow().toString();
+      TestCli.Outcome pinned = run(model, "--worker", "localhost:" + worker.port, "--tls", keys, "--pin", pin);
+      assertEquals(ExitCode.RUNTIME.number(), pinned.code());
+      assertTrue(pinned.err().contains("not " + pin + ", which is pinned"), pinned.err());
+      Path config = Files.writeString(folder.resolve("pinned.json"), "{\"edge_cloud_config\":{\"worker\":\"localhost:"
+          + worker.port + "\",\"tls\":\"" + keys + "\",\"pin\":\"" + pin + "\"}}");
+      assertTrue(run(model, "--config", config.toString()).err().contains("which is pinned"));
+    }
+  }
+
+  @Test
+  void anotherClientHasKeysOfItsOwn() throws Exception {
+    Path model = TinyModelFile.in(folder);
+    String keys = folder.resolve("keys").toString();
+    String anna = folder.resolve("anna").toString();
+    assertEquals(0, new TestCli().run("keys", keys).code());
+    TestCli.Outcome made = new TestCli().run("keys", keys, "--client", anna, "--json");
+    assertEquals(0, made.code(), made.err());
+    assertEquals(anna, json(made).get("folder").getAsString());
+    assertEquals(Files.readString(Path.of(keys, "worker.pin")).strip(), json(made).get("pin").getAsString());
+    assertEquals(List.of("ca.pem", "client.key", "client.pem", "worker-hpke.pub", "worker.pin"), names(Path.of(anna)));
+    assertFalse(Files.readString(Path.of(anna, "client.pem")).equals(Files.readString(Path.of(keys, "client.pem"))));
+    try (RunningWorker worker = new RunningWorker(model, "--tls", keys, "--max-sessions-per-client", "1")) {
+      for (String client : List.of(keys, anna)) {
+        TestCli.Outcome outcome = run(model, "--worker", "localhost:" + worker.port, "--tls", client, "--codec", "f32",
+            "--local-fallback", "off");
+        assertEquals(0, outcome.code(), outcome.err());
+      }
+    }
+    // Nothing is overwritten, and without the authority's key no client is made.
+    assertEquals(ExitCode.RUNTIME.number(), new TestCli().run("keys", keys, "--client", anna).code());
+    TestCli.Outcome none = new TestCli().run("keys", anna, "--client", folder.resolve("berta").toString());
+    assertEquals(ExitCode.RUNTIME.number(), none.code());
+    assertTrue(none.err().contains("ca.key"), none.err());
+  }
+
+  private static List<String> names(Path folder) throws IOException {
+    try (Stream<Path> files = Files.list(folder)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
     }
   }
 
@@ -242,6 +304,8 @@ class WorkerCommandTest {
   void wrongOptionsAreNamed() throws IOException {
     String model = TinyModelFile.in(folder).toString();
     usage("--tls DIR or --insecure", "run", "--model", model, "--worker", "localhost:1", "x");
+    usage("--pin needs --tls", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--pin", "x", "x");
+    usage("is no pin", "run", "--model", model, "--worker", "localhost:1", "--tls", folder.toString(), "--pin", "x", "x");
     usage("--worker", "run", "--model", model, "--insecure", "x");
     usage("--split", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--split", "half", "x");
     usage("codec", "run", "--model", model, "--worker", "localhost:1", "--insecure", "--codec", "int3", "x");
@@ -255,6 +319,14 @@ class WorkerCommandTest {
     usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "0:1", "--insecure");
     usage("layers", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:9", "--insecure");
     usage("loopback", "worker", "--model", model, "--listen", "0.0.0.0:0", "--layers", "1:", "--insecure");
+    usage("--page-size must be", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "17");
+    usage("need --page-size", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--quantization-enabled");
+    usage("need --quantization-enabled", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "16", "--recent-window", "64");
+    usage("spillDirectory", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
+        "--page-size", "16", "--spill-directory", folder.toString());
     usage("--drain-seconds", "worker", "--model", model, "--listen", "localhost:0", "--layers", "1:", "--insecure",
         "--drain-seconds", "-1");
   }

@@ -19,8 +19,11 @@ public final class EdgeCloudConfig {
   private static final String WORKER = "worker";
   private static final String TLS = "tls";
   private static final String INSECURE = "insecure";
+  private static final String PIN = "pin";
   private static final String SPLIT = "split";
   private static final String CODEC = "codec";
+  private static final String BASIS = "basis";
+  private static final String KEEP = "keep_dims";
   private static final String AUTO = "auto";
   private static final Pattern WITH_UNIT =
       Pattern.compile("\\s*(\\d+(?:\\.\\d+)?)\\s*([kmg]?bps)\\s*", Pattern.CASE_INSENSITIVE);
@@ -29,16 +32,22 @@ public final class EdgeCloudConfig {
   private final @Nullable String worker;
   private final @Nullable Path tls;
   private final boolean insecure;
+  private final @Nullable String pin;
   private final int split;
   private final @Nullable String codec;
+  private final @Nullable Path basis;
+  private final int keepDims;
 
   private EdgeCloudConfig(Builder b) {
     bandwidthThresholdMbps = b.bandwidthThresholdMbps;
     worker = b.worker;
     tls = b.tls;
     insecure = b.insecure;
+    pin = b.pin;
     split = b.split;
     codec = b.codec;
+    basis = b.basis;
+    keepDims = b.keepDims;
   }
 
   /**
@@ -61,8 +70,11 @@ public final class EdgeCloudConfig {
     b.worker = worker;
     b.tls = tls;
     b.insecure = insecure;
+    b.pin = pin;
     b.split = split;
     b.codec = codec;
+    b.basis = basis;
+    b.keepDims = keepDims;
     return b;
   }
 
@@ -105,6 +117,16 @@ public final class EdgeCloudConfig {
   }
 
   /**
+   * Which key the worker's certificate must have, such as {@code sha256/} and Base64, as {@code llm-mobile keys} tells it. In
+   * JSON {@code pin}. Default: none, that of the folder with the keys.
+   *
+   * @return the pin, if one is given (never null)
+   */
+  public Optional<String> pin() {
+    return Optional.ofNullable(pin);
+  }
+
+  /**
    * Layers that the device evaluates itself. In JSON {@code split}, a number or {@code "auto"}. Default: 0, which is
    * {@code "auto"}: measured times decide where to split, and whether to.
    *
@@ -124,6 +146,25 @@ public final class EdgeCloudConfig {
     return Optional.ofNullable(codec);
   }
 
+  /**
+   * The basis in which hidden states are reduced before they travel, as {@code llm-mobile calibrate --basis-layers} makes it;
+   * the worker needs the same file. In JSON {@code basis}. Default: none, they travel whole.
+   *
+   * @return the file, if there is one (never null)
+   */
+  public Optional<Path> basis() {
+    return Optional.ofNullable(basis);
+  }
+
+  /**
+   * How many numbers of a reduced hidden state are kept. In JSON {@code keep_dims}. Default: 0, half of all.
+   *
+   * @return at least 0
+   */
+  public int keepDims() {
+    return keepDims;
+  }
+
   static EdgeCloudConfig read(ConfigReader reader, String path) throws IOException {
     Builder b = builder();
     Map<String, ConfigReader.Field> fields = new LinkedHashMap<>();
@@ -131,8 +172,11 @@ public final class EdgeCloudConfig {
     fields.put(WORKER, (r, p) -> b.worker(r.text(p)));
     fields.put(TLS, (r, p) -> b.tls(r.path(p)));
     fields.put(INSECURE, (r, p) -> b.insecure(r.flag(p)));
+    fields.put(PIN, (r, p) -> b.pin(r.text(p)));
     fields.put(SPLIT, (r, p) -> b.split(r.isText() ? auto(r.text(p), p) : r.integer(p)));
     fields.put(CODEC, (r, p) -> b.codec(r.text(p)));
+    fields.put(BASIS, (r, p) -> b.basis(r.path(p)));
+    fields.put(KEEP, (r, p) -> b.keepDims(r.integer(p)));
     reader.object(path, fields);
     return b.build();
   }
@@ -175,11 +219,20 @@ public final class EdgeCloudConfig {
     if (insecure) {
       json.addProperty(INSECURE, true);
     }
+    if (pin != null) {
+      json.addProperty(PIN, pin);
+    }
     if (split > 0) {
       json.addProperty(SPLIT, split);
     }
     if (codec != null) {
       json.addProperty(CODEC, codec);
+    }
+    if (basis != null) {
+      json.addProperty(BASIS, basis.toString());
+    }
+    if (keepDims > 0) {
+      json.addProperty(KEEP, keepDims);
     }
     return json;
   }
@@ -191,13 +244,14 @@ public final class EdgeCloudConfig {
     }
     EdgeCloudConfig that = (EdgeCloudConfig) other;
     return Double.compare(bandwidthThresholdMbps, that.bandwidthThresholdMbps) == 0 && insecure == that.insecure
-        && split == that.split && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
-        && Objects.equals(codec, that.codec);
+        && split == that.split && Objects.equals(pin, that.pin)
+        && Objects.equals(worker, that.worker) && Objects.equals(tls, that.tls)
+        && Objects.equals(codec, that.codec) && Objects.equals(basis, that.basis) && keepDims == that.keepDims;
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, split, codec);
+    return Objects.hash(bandwidthThresholdMbps, worker, tls, insecure, pin, split, codec, basis, keepDims);
   }
 
   @Override
@@ -211,8 +265,11 @@ public final class EdgeCloudConfig {
     private @Nullable String worker;
     private @Nullable Path tls;
     private boolean insecure;
+    private @Nullable String pin;
     private int split;
     private @Nullable String codec;
+    private @Nullable Path basis;
+    private int keepDims;
 
     private Builder() {}
 
@@ -261,6 +318,17 @@ public final class EdgeCloudConfig {
     }
 
     /**
+     * Sets {@link EdgeCloudConfig#pin()}.
+     *
+     * @param pin the pin (required)
+     * @return this
+     */
+    public Builder pin(String pin) {
+      this.pin = Objects.requireNonNull(pin, "pin");
+      return this;
+    }
+
+    /**
      * Sets {@link EdgeCloudConfig#split()}.
      *
      * @param split layers, at least 1; 0 for auto
@@ -283,6 +351,28 @@ public final class EdgeCloudConfig {
     }
 
     /**
+     * Sets {@link EdgeCloudConfig#basis()}.
+     *
+     * @param basis the file (required)
+     * @return this
+     */
+    public Builder basis(Path basis) {
+      this.basis = Objects.requireNonNull(basis, "basis");
+      return this;
+    }
+
+    /**
+     * Sets {@link EdgeCloudConfig#keepDims()}.
+     *
+     * @param keepDims numbers, at least 1; 0 for half of all
+     * @return this
+     */
+    public Builder keepDims(int keepDims) {
+      this.keepDims = keepDims;
+      return this;
+    }
+
+    /**
      * Checks and builds.
      *
      * @return the section (never null)
@@ -298,11 +388,20 @@ public final class EdgeCloudConfig {
       if (split < 0) {
         throw ConfigReader.error(PATH + "." + SPLIT, "must be at least 0, but is " + split);
       }
+      if (keepDims < 0) {
+        throw ConfigReader.error(PATH + "." + KEEP, "must be at least 0, but is " + keepDims);
+      }
+      if (keepDims > 0 && basis == null) {
+        throw ConfigReader.error(PATH + "." + KEEP, "needs a " + BASIS);
+      }
       if (worker == null && (tls != null || insecure)) {
         throw ConfigReader.error(PATH, TLS + " and " + INSECURE + " need a " + WORKER);
       }
       if (worker != null && (tls == null) != insecure) {
         throw ConfigReader.error(PATH, "a " + WORKER + " needs either " + TLS + " or " + INSECURE);
+      }
+      if (pin != null && tls == null) {
+        throw ConfigReader.error(PATH + "." + PIN, "needs " + TLS);
       }
       return new EdgeCloudConfig(this);
     }

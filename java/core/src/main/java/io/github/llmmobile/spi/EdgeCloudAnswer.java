@@ -2,6 +2,10 @@ package io.github.llmmobile.spi;
 
 import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.TechniqueReport;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -63,6 +67,7 @@ public final class EdgeCloudAnswer {
     private final SessionStats stats;
     private final long promptMicros;
     private final long decodeMicros;
+    private final List<TechniqueReport> techniques;
 
     /**
      * An answer.
@@ -73,15 +78,17 @@ public final class EdgeCloudAnswer {
      * @param stats counters of the device's session (required)
      * @param promptMicros time until the first token
      * @param decodeMicros time of the others
+     * @param techniques what became of them in the device's layers (required)
      */
     public Made(String text, int[] tokens, StopReason stopReason, SessionStats stats, long promptMicros,
-        long decodeMicros) {
+        long decodeMicros, List<TechniqueReport> techniques) {
       this.text = Objects.requireNonNull(text, "text");
       this.tokens = tokens.clone();
       this.stopReason = Objects.requireNonNull(stopReason, "stopReason");
       this.stats = Objects.requireNonNull(stats, "stats");
       this.promptMicros = promptMicros;
       this.decodeMicros = decodeMicros;
+      this.techniques = Collections.unmodifiableList(new ArrayList<>(techniques));
     }
 
     /**
@@ -136,6 +143,15 @@ public final class EdgeCloudAnswer {
      */
     public long decodeMicros() {
       return decodeMicros;
+    }
+
+    /**
+     * What became of the techniques in the device's layers.
+     *
+     * @return reports; those of techniques that are nobody's matter there do not count (never null)
+     */
+    public List<TechniqueReport> techniques() {
+      return techniques;
     }
   }
 }

@@ -63,9 +63,9 @@ class InferenceConfigRoundTripTest {
       if (random.nextBoolean()) {
         edge.worker("worker-" + random.nextInt(100) + ".example:7443").split(random.nextInt(100));
         if (random.nextBoolean()) {
-          edge.insecure(true).codec("int8");
+          edge.insecure(true).codec("int8").basis(Paths.get("a.basis")).keepDims(40);
         } else {
-          edge.tls(Paths.get("keys", "of \"mine\""));
+          edge.tls(Paths.get("keys", "of \"mine\"")).pin("sha256/x");
         }
       }
       b.edgeCloud(edge.build());

@@ -30,11 +30,15 @@ class InferenceConfigTest {
   @Test
   void aWorkerIsNamedWithAllThatItNeeds() {
     EdgeCloudConfig edge = InferenceConfig.fromJson("{\"edge_cloud_config\":{\"worker\":\"w.example:7443\","
-        + "\"tls\":\"keys\",\"split\":15,\"codec\":\"int8\"}}").edgeCloud().orElseThrow();
+        + "\"tls\":\"keys\",\"pin\":\"sha256/x\",\"split\":15,\"codec\":\"int8\",\"basis\":\"a.basis\",\"keep_dims\":40}}")
+        .edgeCloud().orElseThrow();
     assertEquals("w.example:7443", edge.worker().orElseThrow());
     assertEquals("keys", edge.tls().orElseThrow().toString());
+    assertEquals("sha256/x", edge.pin().orElseThrow());
     assertEquals(15, edge.split());
     assertEquals("int8", edge.codec().orElseThrow());
+    assertEquals("a.basis", edge.basis().orElseThrow().toString());
+    assertEquals(40, edge.keepDims());
     assertEquals(1, edge.bandwidthThresholdMbps());
     assertEquals(0, InferenceConfig.fromJson("{\"edge_cloud_config\":{\"split\":\"auto\"}}").edgeCloud()
         .orElseThrow().split());
@@ -239,6 +243,11 @@ class InferenceConfigTest {
         bad("{\"edge_cloud_config\":{\"insecure\":true}}", "edge_cloud_config: tls and insecure need a worker"),
         bad("{\"edge_cloud_config\":{\"worker\":\"a:1\"}}",
             "edge_cloud_config: a worker needs either tls or insecure"),
+        bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"insecure\":true,\"keep_dims\":5}}",
+            "edge_cloud_config.keep_dims: needs a basis"),
+        bad("{\"edge_cloud_config\":{\"keep_dims\":-1}}", "edge_cloud_config.keep_dims: must be at least 0, but is -1"),
+        bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"insecure\":true,\"pin\":\"x\"}}",
+            "edge_cloud_config.pin: needs tls"),
         bad("{\"edge_cloud_config\":{\"worker\":\"a:1\",\"tls\":\"keys\",\"insecure\":true}}",
             "edge_cloud_config: a worker needs either tls or insecure"),
         bad("{\"edge_cloud_config\":{\"bandwidth_threshold\":1e999}}",

@@ -11,20 +11,23 @@ public final class Candidates {
 
   private final int[] ids;
   private final float[] logprobs;
+  private final float logSum;
 
   /**
    * Candidates.
    *
    * @param ids tokens, the most probable first, at least one; not copied (required)
    * @param logprobs natural logarithms of their probabilities in the whole vocabulary; not copied (required)
+   * @param logSum what makes logits of them; 0 if that was not asked for
    */
-  Candidates(int[] ids, float[] logprobs) {
+  Candidates(int[] ids, float[] logprobs, float logSum) {
     this.ids = ids;
     this.logprobs = logprobs;
+    this.logSum = logSum;
   }
 
   /** Reads what a worker has sent, which may be anything. */
-  static Candidates parse(byte[] bytes, int count, int vocabulary) {
+  static Candidates parse(byte[] bytes, int count, float logSum, int vocabulary) {
     if (bytes.length != count * BYTES) {
       throw unusable("has " + bytes.length + " bytes for " + count + " candidates");
     }
@@ -38,7 +41,10 @@ public final class Candidates {
         throw unusable("has token " + ids[i] + " with the log-probability " + logprobs[i]);
       }
     }
-    return new Candidates(ids, logprobs);
+    if (!(Math.abs(logSum) <= Float.MAX_VALUE)) {
+      throw unusable("has a sum of logits that is " + logSum);
+    }
+    return new Candidates(ids, logprobs, logSum);
   }
 
   private static LlmException unusable(String what) {
@@ -72,5 +78,10 @@ public final class Candidates {
    */
   public float logprob(int i) {
     return logprobs[i];
+  }
+
+  /** The logit of a token, if it was asked for, or else something that differs from it by the same for all. */
+  double logit(int i) {
+    return (double) logprobs[i] + logSum;
   }
 }

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.OptionalLong;
 import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The rows of a session as they were, or would have been, sent, and the batches that they were made in. Whatever has the
@@ -15,6 +16,8 @@ import javax.crypto.spec.SecretKeySpec;
  */
 final class RowHistory {
   private final RowFormat format;
+  private final boolean exact;
+  private final @Nullable SplitPages pages;
   private final int recordBytes;
   private final Mac mac;
   private byte[] records = new byte[0];
@@ -23,9 +26,18 @@ final class RowHistory {
   private long[] labels = new long[16];
   private int batches;
   private int truncations;
+  private int highest;
 
-  RowHistory(RowFormat format) {
+  /**
+   * An empty history.
+   *
+   * @param exact whether all who evaluate the rows must come to the same bits
+   * @param pages how they keep what comes of them; null if unpaged
+   */
+  RowHistory(RowFormat format, boolean exact, @Nullable SplitPages pages) {
     this.format = format;
+    this.exact = exact;
+    this.pages = pages;
     recordBytes = format.recordBytes();
     byte[] key = new byte[32];
     new SecureRandom().nextBytes(key);
@@ -73,6 +85,11 @@ final class RowHistory {
     return truncations;
   }
 
+  /** How far whoever is to go back to the end of a batch must go back. */
+  synchronized int cutAt(int position) {
+    return exact && pages != null ? pages.cutAt(position, highest) : position;
+  }
+
   /** Appends one batch. */
   void append(FloatBuffer rows) {
     byte[] encoded = format.encode(rows);
@@ -97,28 +114,36 @@ final class RowHistory {
     }
     ends[batches] = end;
     labels[batches++] = label;
+    highest = Math.max(highest, end);
   }
 
   private static byte[] longBytes(long value) {
     return java.nio.ByteBuffer.allocate(Long.BYTES).putLong(value).array();
   }
 
-  /** Cuts the history off. A batch that is cut through has another name from then on. */
-  synchronized void truncate(int size) {
+  /**
+   * Cuts the history off. A batch that is cut through has another name from then on, and other bits, since its size is one of
+   * the things that decide them.
+   *
+   * @return how far whoever has more must go back
+   */
+  synchronized int truncate(int size) {
     if (size >= size()) {
-      return;
+      return size;
     }
     truncations++;
     while (batches > 0 && ends[batches - 1] > size) {
       batches--;
     }
     int end = size();
+    int cut = cutAt(exact ? end : size);
     if (end < size) {
       mac.update(longBytes(batches == 0 ? 0 : labels[batches - 1]));
       mac.update(longBytes(-size));
       byte[] digest = mac.doFinal();
       add(size, java.nio.ByteBuffer.wrap(digest).getLong());
     }
+    return cut;
   }
 
   /** What the history is called up to a position, if a batch ends there. */

@@ -3,6 +3,7 @@ package io.github.llmmobile.edge;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.ModelInfo;
+import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.wire.Range;
 import java.time.Duration;
@@ -28,6 +29,7 @@ public final class SplitOptions {
   private final @Nullable SplitPolicy policy;
   private final int promptTokens;
   private final int answerTokens;
+  private final InferenceConfig techniques;
 
   private SplitOptions(Builder b) {
     split = b.split;
@@ -46,6 +48,7 @@ public final class SplitOptions {
     policy = b.policy;
     promptTokens = b.promptTokens;
     answerTokens = b.answerTokens;
+    techniques = b.techniques;
   }
 
   /**
@@ -80,6 +83,7 @@ public final class SplitOptions {
     b.policy = policy;
     b.promptTokens = promptTokens;
     b.answerTokens = answerTokens;
+    b.techniques = techniques;
     return b;
   }
 
@@ -252,6 +256,17 @@ public final class SplitOptions {
     return answerTokens;
   }
 
+  /**
+   * Techniques on this device: of the configuration, memory manager, token pruning and {@code strict}. The budget of the
+   * memory manager is for all that this device keeps, with a local fallback each layer has the same share of it; what the
+   * fallback keeps is paged as at the worker. Tokens are pruned in the device's layers alone. Default: none.
+   *
+   * @return the configuration (never null)
+   */
+  public InferenceConfig techniques() {
+    return techniques;
+  }
+
   /** Collects {@link SplitOptions}. Not for use by several threads at once. */
   public static final class Builder {
     private int split;
@@ -270,6 +285,7 @@ public final class SplitOptions {
     private @Nullable SplitPolicy policy;
     private int promptTokens = 64;
     private int answerTokens = 128;
+    private InferenceConfig techniques = InferenceConfig.empty();
 
     private Builder() {}
 
@@ -437,6 +453,17 @@ public final class SplitOptions {
     public Builder turn(int prompt, int answer) {
       promptTokens = prompt;
       answerTokens = answer;
+      return this;
+    }
+
+    /**
+     * Sets {@link SplitOptions#techniques()}.
+     *
+     * @param techniques the configuration; sections that do not act in a split session are reported (required)
+     * @return this
+     */
+    public Builder techniques(InferenceConfig techniques) {
+      this.techniques = Objects.requireNonNull(techniques, "techniques");
       return this;
     }
 

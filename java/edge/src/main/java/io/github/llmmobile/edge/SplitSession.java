@@ -3,21 +3,22 @@ package io.github.llmmobile.edge;
 import io.github.llmmobile.ContextFullException;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.GenerationOptions;
-import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmCancelledException;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelInfo;
-import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.SessionStats;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.TechniqueReport;
 import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.SplitChoice;
 import io.github.llmmobile.edge.policy.SplitPlanner;
+import io.github.llmmobile.edge.text.StopFilter;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Rows;
+import io.github.llmmobile.edge.wire.Wire;
 import java.nio.FloatBuffer;
 import java.security.SecureRandom;
 import java.util.Arrays;
@@ -55,6 +56,8 @@ public final class SplitSession implements AutoCloseable {
   private final SplitOptions options;
   private final int split;
   private final int contextTokens;
+  private final @Nullable SplitPages pages;
+  private final DeviceSessions here;
   private final LlmSession lower;
   private final @Nullable LlmSession upper;
   private final RowHistory history;
@@ -88,27 +91,18 @@ public final class SplitSession implements AutoCloseable {
     }
     hidden = Rows.allocate(MAX_BATCH, info.embedding());
     replayed = Rows.allocate(MAX_BATCH, info.embedding());
-    history = new RowHistory(options.format(info, split));
-    lower = model.newSession(part(LayerRange.of(0, split)));
-    LlmSession rest = null;
+    pages = start.worker == null ? null : start.worker.pages().orElse(null);
+    history = new RowHistory(options.format(info, split), options.exactReplay(), pages);
+    here = new DeviceSessions(model, options, split, contextTokens, pages, start.localFallback);
+    lower = here.lower();
+    upper = here.upper();
     try {
-      // At once, not when the worker is lost: what may be needed in a hurry should not fail for want of memory.
-      rest = start.localFallback ? model.newSession(part(LayerRange.of(split, 0))) : null;
       link = new WorkerLink(address, new WorkerStream.Identity(new SecureRandom(), info.fingerprint(), split,
-          info.layers(), contextTokens, history.format()), history, options, start.policy, stats);
+          info.layers(), contextTokens, history.format(), pages), history, options, start.policy, stats);
     } catch (RuntimeException e) {
-      lower.close();
-      if (rest != null) {
-        rest.close();
-      }
+      here.close();
       throw e;
     }
-    upper = rest;
-  }
-
-  private SessionOptions part(LayerRange layers) {
-    return SessionOptions.builder().contextTokens(contextTokens).batchTokens(MAX_BATCH)
-        .threads(options.threads()).batchThreads(options.batchThreads()).layers(layers).build();
   }
 
   /**
@@ -124,10 +118,12 @@ public final class SplitSession implements AutoCloseable {
    *     or does not take sessions of that length, or has not the same basis; REMOTE_UNAVAILABLE if it cannot be reached and
    *     there is no local fallback; RANGE if the split is not within the model or not one of the basis, or more is to be kept
    *     than there is; BASIS_INVALID if the basis is of another model; OUT_OF_MEMORY if the device's state has too little
-   *     memory for any plan; IO if keys cannot be read; what opening sessions throws
+   *     memory for any plan, or the memory manager too little for the local fallback; NOT_AVAILABLE if the configuration is
+   *     strict and asks for what does not act; IO if keys cannot be read; what opening sessions throws
    */
   public static SplitSession open(LlmModel model, WorkerAddress address, SplitOptions options) {
     Objects.requireNonNull(options, "options");
+    DeviceSessions.check(options.techniques());
     SplitStart start = SplitStart.of(model, address, options);
     SplitSession session = new SplitSession(model, address, options, start);
     try {
@@ -224,6 +220,24 @@ public final class SplitSession implements AutoCloseable {
   }
 
   /**
+   * How the worker's layers are kept, at the worker and here.
+   *
+   * @return the pages; empty if they are unpaged (never null)
+   */
+  public Optional<SplitPages> pages() {
+    return Optional.ofNullable(pages);
+  }
+
+  /**
+   * What became of the techniques that act in the device's layers: memory manager and token pruning.
+   *
+   * @return a report for each technique; those that do not act in a split session are off (never null)
+   */
+  public List<TechniqueReport> techniques() {
+    return lower.techniques();
+  }
+
+  /**
    * Counters of the part of the model that this device evaluates in any case: memory and threads. It samples nothing.
    *
    * @return the counters (never null)
@@ -236,7 +250,8 @@ public final class SplitSession implements AutoCloseable {
    * Generates an answer. The prompt replaces the history: what both begin with is not evaluated again.
    *
    * @param prompt tokens of the whole history that the answer continues, at least one (required)
-   * @param generation how; of the sampling options temperature, top-k, top-p, min-p and the seed (required)
+   * @param generation how; of the sampling options temperature, top-k up to 256, top-p, min-p, the seed, penalties and biases
+   *     that make tokens less likely, ignoring the end and stop strings (required)
    * @param listener hears tokens and steps (required)
    * @return the answer; after {@link #cancel()} as far as it came (never null)
    * @throws ContextFullException if the prompt does not fit; nothing has changed
@@ -245,8 +260,7 @@ public final class SplitSession implements AutoCloseable {
    *     and there is no local fallback: the session stands where it got to
    */
   public SplitResult generate(int[] prompt, GenerationOptions generation, SplitListener listener) {
-    CandidateSampler sampler =
-        new CandidateSampler(generation, Math.min(MAX_TOP_K, info.vocabulary()));
+    CandidateSampler sampler = new CandidateSampler(generation, info, Math.min(MAX_TOP_K, info.vocabulary()));
     if (prompt.length == 0) {
       throw new LlmException(ErrorCode.INVALID_ARGUMENT, "prompt: has no tokens");
     }
@@ -258,6 +272,7 @@ public final class SplitSession implements AutoCloseable {
     cancel = stop;
     int reused = commonPrefix(prompt);
     StreamingText text = new StreamingText(model, prompt);
+    StopFilter filter = new StopFilter(generation.stop());
     StringBuilder all = new StringBuilder();
     int[] made = new int[16];
     int count = 0;
@@ -265,9 +280,13 @@ public final class SplitSession implements AutoCloseable {
     remaining = generation.maxTokens() < 0 ? options.answerTokens() : generation.maxTokens();
     try {
       rewind(reused);
-      Candidates candidates = step(Arrays.copyOfRange(prompt, reused, prompt.length), sampler.count(), listener);
+      for (int token : prompt) {
+        sampler.accept(token);
+      }
+      Candidates candidates = step(Arrays.copyOfRange(prompt, reused, prompt.length), sampler.wanted(), listener);
       while (reason == null) {
         int token = sampler.pick(candidates);
+        sampler.accept(token);
         if (endTokens.contains(token)) {
           reason = StopReason.END;
         } else if (generation.maxTokens() >= 0 && count == generation.maxTokens()) {
@@ -275,23 +294,25 @@ public final class SplitSession implements AutoCloseable {
         } else {
           made = count == made.length ? Arrays.copyOf(made, 2 * count) : made;
           made[count++] = token;
-          String piece = text.add(token);
+          String piece = filter.push(text.add(token));
           all.append(piece);
           listener.onToken(token, piece);
-          if (count == generation.maxTokens()) {
+          if (filter.stopped()) {
+            reason = StopReason.STOP_STRING;
+          } else if (count == generation.maxTokens()) {
             reason = StopReason.MAX_TOKENS;
           } else if (tokens.length == contextTokens) {
             reason = StopReason.CONTEXT_FULL;
           } else {
             remaining = Math.max(1, remaining - 1);
-            candidates = step(new int[] {token}, sampler.count(), listener);
+            candidates = step(new int[] {token}, sampler.wanted(), listener);
           }
         }
       }
     } catch (LlmCancelledException e) {
       reason = StopReason.CANCELLED;
     }
-    String rest = text.end();
+    String rest = filter.push(text.end()) + filter.finish();
     if (!rest.isEmpty()) {
       all.append(rest);
       listener.onToken(NO_TOKEN, rest);
@@ -314,21 +335,22 @@ public final class SplitSession implements AutoCloseable {
     if (size == tokens.length) {
       return;
     }
+    int cut;
     try {
-      link.rewind(size);
+      cut = link.rewind(size);
     } catch (InterruptedException e) {
       throw interrupted();
     }
     lower.rewind(size);
     if (upper != null && upperPosition > size) {
-      upper.rewind(size);
-      upperPosition = size;
+      upperPosition = cut;
+      upper.rewind(upperPosition);
     }
     tokens = Arrays.copyOf(tokens, size);
   }
 
   /** Evaluates tokens and gives the candidates for the next one. */
-  private Candidates step(int[] added, int topK, SplitListener listener) {
+  private Candidates step(int[] added, WorkerStream.Wanted wanted, SplitListener listener) {
     long begin = System.nanoTime();
     lowerNanos = 0;
     try {
@@ -339,7 +361,7 @@ public final class SplitSession implements AutoCloseable {
           link.sendAhead();
         }
       }
-      return finish(added.length, topK, listener, begin);
+      return finish(added.length, wanted, listener, begin);
     } catch (InterruptedException e) {
       throw interrupted();
     }
@@ -361,14 +383,15 @@ public final class SplitSession implements AutoCloseable {
     System.arraycopy(batch, 0, tokens, size, batch.length);
   }
 
-  private Candidates finish(int rows, int topK, SplitListener listener, long begin) throws InterruptedException {
+  private Candidates finish(int rows, WorkerStream.Wanted wanted, SplitListener listener, long begin)
+      throws InterruptedException {
     Refusal refusal = refusal();
     long waitUntil = System.nanoTime() + options.remoteWait().toNanos();
     while (refusal == null) {
       int sentRows = link.gap();
-      WorkerLink.Outcome outcome = link.step(topK, cancel);
+      WorkerLink.Outcome outcome = link.step(wanted, cancel);
       stopIfCancelled();
-      Candidates candidates = outcome.answer == null ? null : parse(outcome.answer, topK);
+      Candidates candidates = outcome.answer == null ? null : parse(outcome.answer, wanted);
       if (outcome.answer != null && candidates != null) {
         SplitEvent event = SplitEvent.split(choice.reason(), tokens.length, Math.max(rows, sentRows), outcome.answer,
             micros(lowerNanos), micros(System.nanoTime() - begin - lowerNanos));
@@ -389,7 +412,7 @@ public final class SplitSession implements AutoCloseable {
           "the worker may not be used (" + refusal.why.text() + "), and there is no local fallback");
     }
     int behind = tokens.length - upperPosition;
-    Candidates candidates = upperHere(upper, topK);
+    Candidates candidates = upperHere(upper, wanted);
     SplitEvent event = SplitEvent.local(refusal.why, refusal.word, tokens.length, rows, micros(lowerNanos),
         micros(System.nanoTime() - begin - lowerNanos));
     if (behind == 1 && refusal.why != Reason.REMOTE_FAILED) {
@@ -400,9 +423,13 @@ public final class SplitSession implements AutoCloseable {
   }
 
   /** The candidates of an answer; a worker that sends something else is not asked again. */
-  private @Nullable Candidates parse(WorkerStream.Answer answer, int topK) {
+  private @Nullable Candidates parse(WorkerStream.Answer answer, WorkerStream.Wanted wanted) {
+    if (wanted.logSum && Float.isNaN(answer.logSum)) {
+      link.distrust("the worker does not tell logits, which a repetition penalty needs: it is older than this device");
+      return null;
+    }
     try {
-      return Candidates.parse(answer.candidates, topK, info.vocabulary());
+      return Candidates.parse(answer.candidates, wanted.topK, wanted.logSum ? answer.logSum : 0, info.vocabulary());
     } catch (LlmException e) {
       link.distrust(String.valueOf(e.getMessage()));
       return null;
@@ -455,7 +482,7 @@ public final class SplitSession implements AutoCloseable {
   }
 
   /** The last layers on this device, over all rows that they have not seen here yet. */
-  private Candidates upperHere(LlmSession rest, int topK) {
+  private Candidates upperHere(LlmSession rest, WorkerStream.Wanted wanted) {
     while (upperPosition < history.size()) {
       RowHistory.Piece piece = history.piece(upperPosition, MAX_BATCH, !options.exactReplay());
       history.format().decode(piece.records, replayed);
@@ -467,14 +494,14 @@ public final class SplitSession implements AutoCloseable {
         upperPosition += size;
       }
     }
-    List<TokenLogprob> top = rest.topLogprobs(topK);
-    int[] ids = new int[topK];
-    float[] logprobs = new float[topK];
-    for (int i = 0; i < topK; i++) {
+    List<TokenLogprob> top = rest.topLogprobs(wanted.topK);
+    int[] ids = new int[wanted.topK];
+    float[] logprobs = new float[wanted.topK];
+    for (int i = 0; i < wanted.topK; i++) {
       ids[i] = top.get(i).token();
       logprobs[i] = (float) top.get(i).logprob();
     }
-    return new Candidates(ids, logprobs);
+    return new Candidates(ids, logprobs, wanted.logSum ? Wire.logSum(rest, top.get(0)) : 0);
   }
 
   private void stopIfCancelled() {
@@ -505,9 +532,6 @@ public final class SplitSession implements AutoCloseable {
   public void close() {
     cancel();
     link.close();
-    lower.close();
-    if (upper != null) {
-      upper.close();
-    }
+    here.close();
   }
 }

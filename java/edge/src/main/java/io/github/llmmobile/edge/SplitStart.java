@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
 final class SplitStart {
   /** Frame, gRPC, HTTP/2 and TLS around one row. */
   private static final int FRAMING_BYTES = 82;
+  private static final double BYTES_PER_MB = 1 << 20;
 
   private final WorkerAddress address;
   private final SplitOptions options;
@@ -95,7 +96,9 @@ final class SplitStart {
     // A worker that does not tell is taken to be as fast as this device.
     LayerCosts there = worker.costs().orElse(here);
     double bytesPerRow = options.format(info, split).recordBytes() + FRAMING_BYTES;
-    double layerBytes = here.bytesPerPosition() * SplitSession.context(info, worker, options);
+    double layerBytes = Math.min(here.bytesPerPosition() * SplitSession.context(info, worker, options),
+        options.techniques().memoryManager().map(memory -> memory.maxMemoryMb() * BYTES_PER_MB / layers)
+            .orElse(Double.MAX_VALUE));
     SplitPlanner planner = policy.planner(here, there, bytesPerRow).range(least, layers - 1)
         .turn(options.promptTokens(), options.answerTokens())
         .fitsDevice(policy.fits(layers * layerBytes))

@@ -2,6 +2,7 @@ package io.github.llmmobile.edge;
 
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import java.util.Objects;
 import java.util.Optional;
@@ -17,11 +18,13 @@ public final class WorkerAddress {
   private final String host;
   private final int port;
   private final @Nullable KeyFolder keys;
+  private final @Nullable CertificatePin pin;
 
-  private WorkerAddress(String host, int port, @Nullable KeyFolder keys) {
+  private WorkerAddress(String host, int port, @Nullable KeyFolder keys, @Nullable CertificatePin pin) {
     this.host = host;
     this.port = port;
     this.keys = keys;
+    this.pin = pin;
   }
 
   /**
@@ -54,7 +57,7 @@ public final class WorkerAddress {
       int port = Integer.parseInt(parts.group(2));
       if (port <= MAX_PORT) {
         String host = parts.group(1);
-        return new WorkerAddress(host.startsWith("[") ? host.substring(1, host.length() - 1) : host, port, keys);
+        return new WorkerAddress(host.startsWith("[") ? host.substring(1, host.length() - 1) : host, port, keys, null);
       }
     }
     throw new LlmException(
@@ -77,6 +80,29 @@ public final class WorkerAddress {
    */
   public int port() {
     return port;
+  }
+
+  /**
+   * The same with a pin.
+   *
+   * @param key which key the worker's certificate must have, whatever the folder of keys says (required)
+   * @return the address (never null)
+   * @throws LlmException INVALID_ARGUMENT if there is no TLS
+   */
+  public WorkerAddress pinned(CertificatePin key) {
+    if (keys == null) {
+      throw new LlmException(ErrorCode.INVALID_ARGUMENT, "a pin is of a certificate, and without TLS there is none");
+    }
+    return new WorkerAddress(host, port, keys, Objects.requireNonNull(key, "key"));
+  }
+
+  /**
+   * The pin of this address.
+   *
+   * @return the pin; empty if that of the folder of keys counts, if there is one (never null)
+   */
+  public Optional<CertificatePin> pin() {
+    return Optional.ofNullable(pin);
   }
 
   /**

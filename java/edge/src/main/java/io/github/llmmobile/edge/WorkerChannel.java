@@ -64,7 +64,7 @@ final class WorkerChannel implements AutoCloseable {
       return OkHttpChannelBuilder.forAddress(address.host(), address.port()).usePlaintext();
     }
     return OkHttpChannelBuilder.forAddress(address.host(), address.port())
-        .sslSocketFactory(address.keys().get().clientSockets())
+        .sslSocketFactory(address.keys().get().clientSockets(address.pin().orElse(null)))
         .tlsConnectionSpec(TLS, CIPHERS);
   }
 

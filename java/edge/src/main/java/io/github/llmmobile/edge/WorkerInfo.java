@@ -5,9 +5,12 @@ import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.policy.LayerCosts;
 import io.github.llmmobile.edge.proto.Capabilities;
+import io.github.llmmobile.edge.proto.Code;
+import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Wire;
 import java.time.Duration;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** What a worker says about itself. Immutable. */
 public final class WorkerInfo {
@@ -31,7 +34,7 @@ public final class WorkerInfo {
   public static WorkerInfo ask(WorkerAddress address, Duration timeout) {
     try (WorkerChannel channel = new WorkerChannel(address)) {
       return channel.describe(timeout.toMillis());
-    } catch (io.github.llmmobile.edge.wire.ProtocolException e) {
+    } catch (ProtocolException e) {
       throw Failures.of(address, e);
     }
   }
@@ -65,6 +68,13 @@ public final class WorkerInfo {
     ByteString ours = ByteString.copyFrom(basis.digest());
     if (!theirs.equals(ours)) {
       throw refused("has another basis: its SHA-256 is " + Wire.hex(theirs) + ", not " + Wire.hex(ours));
+    }
+  }
+
+  /** Checks that the worker keeps pages as a session does that has been with it, or with another, before. */
+  void checkPages(@Nullable SplitPages pages) throws ProtocolException {
+    if (pages != null && !pages().filter(pages::equals).isPresent()) {
+      throw new ProtocolException(Code.PAGES_MISMATCH, "the worker does not keep " + pages);
     }
   }
 
@@ -127,6 +137,22 @@ public final class WorkerInfo {
    */
   public long queueNanos() {
     return capabilities.getQueueNs();
+  }
+
+  /**
+   * How the worker keeps keys and values of sessions that ask for it.
+   *
+   * @return the pages; empty if it keeps them unpaged, or in pages that are not known here (never null)
+   */
+  public Optional<SplitPages> pages() {
+    if (!capabilities.hasPages()) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(Wire.pages(capabilities.getPages()));
+    } catch (ProtocolException e) {
+      return Optional.empty();
+    }
   }
 
   /**

@@ -152,18 +152,18 @@ final class WorkerLink implements AutoCloseable {
       }
     }
     while (gap() > 0 && current.awaitCredit(0)) {
-      send(current, 0);
+      send(current, WorkerStream.Wanted.NOTHING);
     }
   }
 
   /**
    * Brings the worker up to date and asks for candidates.
    *
-   * @param topK how many
+   * @param wanted which
    * @param cancel ends the wait when it is completed
    * @return the answer, or why there is none in time
    */
-  Outcome step(int topK, CompletableFuture<Void> cancel) throws InterruptedException {
+  Outcome step(WorkerStream.Wanted wanted, CompletableFuture<Void> cancel) throws InterruptedException {
     WorkerStream current;
     CompletableFuture<WorkerStream.Answer> last;
     synchronized (this) {
@@ -186,7 +186,7 @@ final class WorkerLink implements AutoCloseable {
         if (!current.awaitCredit(deadline - System.nanoTime())) {
           return tooLate(current, last);
         }
-        last = send(current, topK);
+        last = send(current, wanted);
       }
       if (last == null) {
         throw new IllegalStateException("a step without rows");
@@ -213,7 +213,7 @@ final class WorkerLink implements AutoCloseable {
 
   /** A worker that has got all rows while it was brought up to date gets the last batch again, to give candidates. */
   private boolean stepBack(WorkerStream current) throws InterruptedException {
-    int to = history.lastBatch();
+    int to = history.cutAt(history.lastBatch());
     if (!current.awaitCredit(STALL_NANOS)) {
       return false;
     }
@@ -291,14 +291,14 @@ final class WorkerLink implements AutoCloseable {
   }
 
   /** Sends the next rows. The last ones of all ask for candidates. */
-  private CompletableFuture<WorkerStream.Answer> send(WorkerStream current, int topK) {
+  private CompletableFuture<WorkerStream.Answer> send(WorkerStream current, WorkerStream.Wanted wanted) {
     RowHistory.Piece piece;
     synchronized (this) {
       piece = history.piece(position, maxRows(current), !options.exactReplay());
       position = piece.end;
     }
     boolean all = piece.end == history.size();
-    return current.step(piece, all ? topK : 0).whenComplete((answer, failure) -> {
+    return current.step(piece, all ? wanted : WorkerStream.Wanted.NOTHING).whenComplete((answer, failure) -> {
       if (answer != null) {
         transferred(answer);
       }
@@ -317,26 +317,32 @@ final class WorkerLink implements AutoCloseable {
     return Math.min(SplitSession.MAX_BATCH, current.info().capabilities().getMaxStepPositions());
   }
 
-  /** Drops positions here and at the worker. */
-  void rewind(int size) throws InterruptedException {
+  /**
+   * Drops positions here and at the worker.
+   *
+   * @return how far whoever has more must go back
+   */
+  int rewind(int size) throws InterruptedException {
     WorkerStream current;
+    int cut;
     synchronized (this) {
-      history.truncate(size);
+      cut = history.truncate(size);
       current = stream;
       if (current == null || position <= size) {
-        return;
+        return cut;
       }
-      position = size;
+      position = cut;
       if (late != null) {
         drop(current, new ProtocolException(Code.CODE_UNSPECIFIED, "a late answer is of no use any more"));
-        return;
+        return cut;
       }
     }
     if (current.awaitCredit(STALL_NANOS)) {
-      current.rewind(size);
+      current.rewind(cut);
     } else {
       drop(current, new ProtocolException(Code.CODE_UNSPECIFIED, "the worker has stopped answering"));
     }
+    return cut;
   }
 
   /**
@@ -502,10 +508,11 @@ final class WorkerLink implements AutoCloseable {
         truncations = history.truncations();
         int same = resumeAt(known);
         if (same < at) {
+          int cut = history.cutAt(same);
           credit(opened);
-          opened.rewind(same).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
-          known.removeIf(label -> label.getPosition() > same);
-          at = same;
+          opened.rewind(cut).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
+          known.removeIf(label -> label.getPosition() > cut);
+          at = cut;
         }
       }
       RowHistory.Piece piece;
@@ -531,7 +538,7 @@ final class WorkerLink implements AutoCloseable {
         piece = history.piece(at, maxRows(opened), !options.exactReplay());
       }
       credit(opened);
-      WorkerStream.Answer answer = opened.step(piece, 0).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
+      WorkerStream.Answer answer = opened.step(piece, WorkerStream.Wanted.NOTHING).get(CATCH_UP_NANOS, TimeUnit.NANOSECONDS);
       transferred(answer);
       stats.replayed(piece.end - at);
       at = piece.end;

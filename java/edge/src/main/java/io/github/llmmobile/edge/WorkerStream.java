@@ -64,8 +64,10 @@ final class WorkerStream implements AutoCloseable {
     private final int layerEnd;
     private final int maxPositions;
     private final RowFormat format;
+    private final @Nullable SplitPages pages;
 
-    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowFormat format) {
+    Identity(SecureRandom random, String model, int layerBegin, int layerEnd, int maxPositions, RowFormat format,
+        @Nullable SplitPages pages) {
       random.nextBytes(sessionId);
       random.nextBytes(owner);
       this.model = model;
@@ -73,12 +75,34 @@ final class WorkerStream implements AutoCloseable {
       this.layerEnd = layerEnd;
       this.maxPositions = maxPositions;
       this.format = format;
+      this.pages = pages;
+    }
+  }
+
+  /** What a step is asked for. */
+  static final class Wanted {
+    static final Wanted NOTHING = new Wanted(0, false);
+
+    final int topK;
+    final boolean logSum;
+
+    /**
+     * Candidates.
+     *
+     * @param topK how many; 0 for none
+     * @param logSum whether their logits are wanted too
+     */
+    Wanted(int topK, boolean logSum) {
+      this.topK = topK;
+      this.logSum = logSum;
     }
   }
 
   /** What a step gave. */
   static final class Answer {
     final byte[] candidates;
+    /** NaN if the worker does not tell. */
+    final float logSum;
     final int queueMicros;
     final int computeMicros;
     final int sentBytes;
@@ -87,9 +111,10 @@ final class WorkerStream implements AutoCloseable {
     /** Nothing else was under way when it was asked for. */
     final boolean alone;
 
-    Answer(byte[] candidates, int queueMicros, int computeMicros, int sentBytes, int receivedBytes, long nanos,
+    Answer(byte[] candidates, float logSum, int queueMicros, int computeMicros, int sentBytes, int receivedBytes, long nanos,
         boolean alone) {
       this.candidates = candidates;
+      this.logSum = logSum;
       this.queueMicros = queueMicros;
       this.computeMicros = computeMicros;
       this.sentBytes = sentBytes;
@@ -144,7 +169,8 @@ final class WorkerStream implements AutoCloseable {
       System.arraycopy(identity.owner, 0, secrets, Wire.SECRET_BYTES, Wire.SECRET_BYTES);
       byte[] publicKey = address.keys().map(KeyFolder::publicKey)
           .orElseGet(() -> info.capabilities().getPublicKey().toByteArray());
-      Open open = Open.newBuilder()
+      info.checkPages(identity.pages);
+      Open.Builder asked = Open.newBuilder()
           .setProtocol(info.capabilities().getProtocol())
           .setSessionId(ByteString.copyFrom(identity.sessionId))
           .setEpoch(epoch)
@@ -155,8 +181,11 @@ final class WorkerStream implements AutoCloseable {
           .setCodec(Wire.codec(identity.format.codec()))
           .setKeepDims(identity.format.keepDims())
           .setBasis(identity.format.basis().map(basis -> ByteString.copyFrom(basis.digest())).orElse(ByteString.EMPTY))
-          .setKeyId(KeyWrap.keyId(publicKey))
-          .build();
+          .setKeyId(KeyWrap.keyId(publicKey));
+      if (identity.pages != null) {
+        asked.setPages(Wire.pages(identity.pages));
+      }
+      Open open = asked.build();
       byte[] bytes = open.toBuilder().setHpke(ByteString.copyFrom(wrap(publicKey, secrets, open))).build().toByteArray();
       WorkerStream stream = new WorkerStream(channel, info, Arrays.copyOf(secrets, Wire.SECRET_BYTES),
           Wire.context(open, bytes), onTrouble);
@@ -225,9 +254,9 @@ final class WorkerStream implements AutoCloseable {
   }
 
   /** Sends rows; a credit was awaited. */
-  CompletableFuture<Answer> step(RowHistory.Piece piece, int topK) {
+  CompletableFuture<Answer> step(RowHistory.Piece piece, Wanted wanted) {
     Step.Builder step = Step.newBuilder().setBase(piece.base).setRows(ByteString.copyFrom(piece.records))
-        .setTopK(topK).setLabel(piece.label);
+        .setTopK(wanted.topK).setLogSum(wanted.logSum).setLabel(piece.label);
     for (int size : piece.sizes) {
       step.addSize(size);
     }
@@ -331,11 +360,12 @@ final class WorkerStream implements AutoCloseable {
         if (body.getResult().getSeq() != step.seq || body.getResult().getPosition() != step.end) {
           throw new ProtocolException(Code.PROTOCOL, "the worker answered something that was not asked");
         }
-        answer(step, body.getResult().getCandidates().toByteArray(), body.getResult().getQueueUs(),
+        answer(step, body.getResult().getCandidates().toByteArray(),
+            body.getResult().hasLogSum() ? body.getResult().getLogSum() : Float.NaN, body.getResult().getQueueUs(),
             body.getResult().getComputeUs(), bytes);
         return;
       case REWOUND:
-        answer(next(ServerBody.BodyCase.REWOUND), new byte[0], 0, 0, bytes);
+        answer(next(ServerBody.BodyCase.REWOUND), new byte[0], Float.NaN, 0, 0, bytes);
         return;
       default:
         throw new ProtocolException(Code.PROTOCOL, "the worker sent a message that is not known here");
@@ -353,9 +383,9 @@ final class WorkerStream implements AutoCloseable {
     return first;
   }
 
-  private void answer(Pending asked, byte[] candidates, int queueMicros, int computeMicros, int bytes) {
+  private void answer(Pending asked, byte[] candidates, float logSum, int queueMicros, int computeMicros, int bytes) {
     credits.release();
-    asked.answer.complete(new Answer(candidates, queueMicros, computeMicros, asked.sentBytes, bytes,
+    asked.answer.complete(new Answer(candidates, logSum, queueMicros, computeMicros, asked.sentBytes, bytes,
         System.nanoTime() - asked.sentNanos, asked.alone));
   }
 

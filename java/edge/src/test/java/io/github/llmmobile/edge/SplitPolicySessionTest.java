@@ -17,6 +17,7 @@ import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
 import io.github.llmmobile.TechniqueReport;
 import io.github.llmmobile.config.InferenceConfig;
+import io.github.llmmobile.edge.policy.DeviceState;
 import io.github.llmmobile.edge.policy.FakeClock;
 import io.github.llmmobile.edge.policy.FakeDevice;
 import io.github.llmmobile.edge.policy.LayerCosts;
@@ -26,12 +27,14 @@ import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RoutingEvent;
 import io.github.llmmobile.edge.policy.SplitPolicy;
 import io.github.llmmobile.edge.worker.Worker;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Sessions that ask a policy: what it forbids is not sent, where it plans is split, and all of that can be seen. */
 @Timeout(120)
@@ -195,19 +198,20 @@ class SplitPolicySessionTest {
   }
 
   @Test
-  void oneCallUsesTheWorkerThatTheConfigurationNames() {
+  void oneCallUsesTheWorkerThatTheConfigurationNames(@TempDir Path folder) {
     InferenceResult alone = HybridInference.runInference(
         model, "hello world", InferenceConfig.fromJson("{\"max_new_tokens\":12}"));
     InferenceResult split = infer("\"split\":2,\"codec\":\"f32\",\"bandwidth_threshold\":0");
     assertEquals(TechniqueReport.Status.ACTIVE, report(split, 0).status(), split.techniques()::toString);
     assertTrue(report(split, 0).detail().contains("steps split (the split is fixed)"), split.techniques()::toString);
-    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, report(split, 3).status());
+    assertEquals(TechniqueReport.Status.ACTIVE, report(split, 3).status());
+    assertTrue(report(split, 3).detail().endsWith("in the device's layers alone"), split.techniques()::toString);
     assertEquals(split.tokens().length, split.stats().generatedTokens());
     assertTrue(split.stats().promptMicros() > 0 && split.stats().promptTokens() > 0);
     assertTrue(split.tokens().length > 0 && alone.tokens().length > 0);
     // How this machine is doing decides which; the reason must fit.
     InferenceResult planned = infer("\"bandwidth_threshold\":0");
-    boolean stayed = report(planned, 3).status() == TechniqueReport.Status.ACTIVE;
+    boolean stayed = !report(planned, 3).detail().endsWith("in the device's layers alone");
     assertTrue(report(planned, 0).detail().contains(stayed ? "nothing else is faster" : "this is faster"),
         planned.techniques()::toString);
     // No link carries that: the device makes it alone, with the techniques that act there.
@@ -215,6 +219,20 @@ class SplitPolicySessionTest {
     assertEquals(TechniqueReport.Status.ACTIVE, report(slow, 0).status());
     assertTrue(report(slow, 0).detail().contains("below bandwidth_threshold"), slow.techniques()::toString);
     assertEquals(TechniqueReport.Status.ACTIVE, report(slow, 3).status());
+    // A device that knows itself.
+    device.metered = true;
+    WorkerEdgeCloud.device(device);
+    try {
+      InferenceResult metered = infer("\"split\":2,\"bandwidth_threshold\":0");
+      assertTrue(report(metered, 0).detail().contains("metered"), metered.techniques()::toString);
+    } finally {
+      WorkerEdgeCloud.device(DeviceState.desktop());
+    }
+    Path basis = folder.resolve("a.basis");
+    TinyBasis.write(basis, 1);
+    InferenceResult unread = infer("\"split\":2,\"bandwidth_threshold\":0,\"basis\":\"" + basis + "\"");
+    assertEquals(TechniqueReport.Status.NOT_AVAILABLE, report(unread, 0).status());
+    assertTrue(report(unread, 0).detail().contains("has no basis"), unread.techniques()::toString);
     worker.close();
     InferenceResult lost = infer("\"split\":2");
     assertEquals(TechniqueReport.Status.NOT_AVAILABLE, report(lost, 0).status());

@@ -12,18 +12,27 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.github.llmmobile.ContextFullException;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.GenerationResult;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.ModelOptions;
+import io.github.llmmobile.Prompt;
+import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.StopReason;
+import io.github.llmmobile.edge.keys.CertificatePin;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.worker.Worker;
 import io.github.llmmobile.edge.worker.WorkerOptions;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -257,14 +266,100 @@ class SplitSessionTest {
     }
   }
 
+  /** The tokens of the whole model, with candidates from the worker and from here. */
+  private static void assertLikeTheWhole(int[] prompt, GenerationOptions generation) {
+    int[] expected = SplitFixture.local(prompt, generation);
+    for (SplitGate gate : List.<SplitGate>of((rows, bytes) -> Optional.empty(), (rows, bytes) -> Optional.of("test"))) {
+      try (SplitSession session = session(options().gate(gate))) {
+        assertArrayEquals(expected, session.generate(prompt, generation, new SplitListener() {}).tokens());
+      }
+    }
+  }
+
+  @Test
+  void penaltiesAndBiasesGiveTheTokensOfTheWhole() {
+    int[] prompt = prompt(11, 40);
+    int[] plain = SplitFixture.local(prompt, GREEDY);
+    for (GenerationOptions generation : List.of(
+        GREEDY.toBuilder().repeatPenalty(1.3f).build(),
+        GREEDY.toBuilder().repeatPenalty(5f).penaltyLastN(-1).build(),
+        GREEDY.toBuilder().frequencyPenalty(0.7f).presencePenalty(0.4f).penaltyLastN(9).build(),
+        GREEDY.toBuilder().logitBias(Map.of(plain[0], Double.NEGATIVE_INFINITY, plain[1], -2.0, 300, 0.0)).build(),
+        GREEDY.toBuilder().repeatPenalty(1.1f).frequencyPenalty(0.2f).ignoreEos(true).maxTokens(60)
+            .logitBias(Map.of(plain[0], -0.5)).build())) {
+      assertLikeTheWhole(prompt, generation);
+      assertTrue(!Arrays.equals(plain, SplitFixture.local(prompt, generation)), "it should make a difference");
+    }
+    LlmException e = assertThrows(LlmException.class, () -> assertLikeTheWhole(
+        prompt, GREEDY.toBuilder().logitBias(Map.of(100_000, -1.0)).build()));
+    assertEquals(ErrorCode.RANGE, e.code());
+  }
+
+  /** More tokens have penalties than there are candidates: what is chosen is still what it is elsewhere. */
+  @Test
+  void aWindowOfMoreTokensThanCandidatesIsTheSameHereAndThere() {
+    GenerationOptions generation =
+        GREEDY.toBuilder().repeatPenalty(1.5f).penaltyLastN(-1).ignoreEos(true).maxTokens(10).build();
+    int[] prompt = IntStream.range(3, 373).toArray();
+    int[] there;
+    try (SplitSession session = session(options())) {
+      there = session.generate(prompt, generation, new SplitListener() {}).tokens();
+    }
+    try (SplitSession session = session(options().gate((rows, bytes) -> Optional.of("test")))) {
+      assertArrayEquals(there, session.generate(prompt, generation, new SplitListener() {}).tokens());
+    }
+  }
+
+  @Test
+  void theEndIsIgnoredIfThatIsWanted() {
+    GenerationOptions endless = GREEDY.toBuilder().ignoreEos(true).maxTokens(100).build();
+    int[] prompt = prompt(1, 30);
+    assertLikeTheWhole(prompt, endless);
+    try (SplitSession session = session(options())) {
+      // As likely as anything else, the end would come soon.
+      SplitResult wild = session.generate(prompt,
+          endless.toBuilder().temperature(1000).topK(200).topP(1).minP(0).seed(1).build(), new SplitListener() {});
+      assertEquals(100, wild.tokens().length);
+      assertEquals(StopReason.MAX_TOKENS, wild.stopReason());
+    }
+  }
+
+  @Test
+  void stopStringsEndTheAnswerBeforeThem() {
+    int[] prompt = model.tokenize("hello world", true, false);
+    try (SplitSession session = session(options())) {
+      String whole = session.generate(prompt, GREEDY, new SplitListener() {}).text();
+      String stop = whole.substring(whole.length() / 2, whole.length() / 2 + 3);
+      GenerationOptions stopping = GREEDY.toBuilder().stop(List.of("never comes", stop)).build();
+      SplitFixture.Heard heard = new SplitFixture.Heard();
+      SplitResult result = session.generate(prompt, stopping, heard);
+      assertEquals(StopReason.STOP_STRING, result.stopReason());
+      assertEquals(whole.substring(0, whole.indexOf(stop)), result.text());
+      assertEquals(result.text(), heard.text.toString());
+      try (LlmSession alone = model.newSession(
+          SessionOptions.builder().contextTokens(TinyModels.CONTEXT).threads(1).build())) {
+        GenerationResult expected = alone.generate(Prompt.tokens(prompt), stopping);
+        assertEquals(expected.text(), result.text());
+        assertArrayEquals(expected.tokens(), result.tokens());
+      }
+      // What only looks like the beginning of one comes out at the end.
+      GenerationOptions held = GREEDY.toBuilder().stop(List.of(whole.substring(whole.length() - 2) + "never")).build();
+      assertEquals(whole, session.generate(prompt, held, new SplitListener() {}).text());
+    }
+  }
+
   @Test
   void whatCandidatesDoNotSufficeForIsRefused() {
     try (SplitSession session = session(options())) {
       for (GenerationOptions bad : List.of(
           GenerationOptions.builder().topK(0).build(),
-          GenerationOptions.builder().repeatPenalty(1.1f).build(),
+          GenerationOptions.builder().repeatPenalty(0.9f).build(),
+          GenerationOptions.builder().presencePenalty(-0.1f).build(),
+          GenerationOptions.builder().logitBias(Map.of(7, 1.0)).build(),
+          GenerationOptions.builder().topK(256).logitBias(Map.of(7, -1.0)).build(),
+          GenerationOptions.builder().typicalP(0.5f).build(),
+          GenerationOptions.builder().dryMultiplier(1).build(),
           GenerationOptions.builder().mirostat(2).build(),
-          GenerationOptions.builder().stop(List.of("x")).build(),
           GenerationOptions.builder().grammar("root ::= \"a\"").build())) {
         LlmException e = assertThrows(
             LlmException.class, () -> session.generate(prompt(1, 3), bad, new SplitListener() {}));
@@ -320,6 +415,30 @@ class SplitSessionTest {
             assertThrows(LlmException.class, () -> SplitSession.open(model, bad, noFallback));
         assertEquals(ErrorCode.REMOTE_UNAVAILABLE, e.code());
       }
+    }
+  }
+
+  @Test
+  void aPinnedWorkerIsThatOneAndNoOtherOfTheAuthority(@TempDir Path folder) throws IOException {
+    KeyFolder keys = KeyFolder.create(folder.resolve("a"), List.of());
+    CertificatePin other = KeyFolder.create(folder.resolve("b"), List.of()).pin().orElseThrow();
+    try (Worker secure = Worker.start(SplitFixture.workerOptions().keys(keys).build())) {
+      WorkerAddress address = WorkerAddress.of("localhost:" + secure.port(), keys);
+      SplitSession.open(model, address.pinned(keys.pin().orElseThrow()), options().build()).close();
+      // With a fallback too: whoever answers there is not the worker.
+      LlmException e =
+          assertThrows(LlmException.class, () -> SplitSession.open(model, address.pinned(other), options().build()));
+      assertEquals(ErrorCode.REMOTE_REFUSED, e.code());
+      assertTrue(e.getMessage().contains("its certificate is " + keys.pin().orElseThrow() + ", and not " + other),
+          e.getMessage());
+      Path file = folder.resolve("a/worker.pin");
+      Files.writeString(file, other + "\n");
+      assertEquals(ErrorCode.REMOTE_REFUSED,
+          assertThrows(LlmException.class, () -> SplitSession.open(model, address, options().build())).code());
+      Files.delete(file);
+      SplitSession.open(model, address, options().build()).close();
+      assertEquals(ErrorCode.INVALID_ARGUMENT,
+          assertThrows(LlmException.class, () -> address(worker).pinned(other)).code());
     }
   }
 

@@ -18,7 +18,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import javax.net.ssl.SSLSocketFactory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A folder with the keys of a worker and its clients. Each side reads only its own files, so that copies for one side need
@@ -32,6 +34,7 @@ import javax.net.ssl.SSLSocketFactory;
  * <tr><td>worker.pem, worker.key</td><td>certificate and private key for TLS</td><td>worker</td></tr>
  * <tr><td>worker-hpke.key</td><td>private key that session keys are wrapped for</td><td>worker</td></tr>
  * <tr><td>worker-hpke.pub</td><td>its public key</td><td>worker, client</td></tr>
+ * <tr><td>worker.pin</td><td>which key the worker's certificate must have; may be missing</td><td>client</td></tr>
  * <tr><td>client.pem, client.key</td><td>certificate and private key for TLS</td><td>client</td></tr>
  * </table>
  *
@@ -46,6 +49,7 @@ public final class KeyFolder {
   private static final String CERTIFICATE = ".pem";
   private static final String PRIVATE = ".key";
   private static final String PUBLIC = ".pub";
+  private static final String PIN = ".pin";
 
   private final Path folder;
 
@@ -80,12 +84,14 @@ public final class KeyFolder {
       secret(folder.resolve(WORKER + PRIVATE), pem("PRIVATE KEY", worker.getPrivate().getEncoded()));
       open(folder.resolve(WORKER + CERTIFICATE),
           pem("CERTIFICATE", issuer.server("llm-mobile worker", worker, names)));
+      open(folder.resolve(WORKER + PIN),
+          line(CertificatePin.of(TlsFiles.certificate(folder.resolve(WORKER + CERTIFICATE))).toString()));
       client(folder, issuer);
       secret(folder.resolve(HPKE + PRIVATE), line(hpke.privateKey()));
       open(folder.resolve(HPKE + PUBLIC), line(hpke.publicKey()));
     } catch (FileAlreadyExistsException e) {
       throw new LlmException(ErrorCode.IO, e.getFile() + " is there already; new keys go to another folder", e);
-    } catch (IOException e) {
+    } catch (IOException | GeneralSecurityException e) {
       throw new LlmException(ErrorCode.IO, "keys cannot be written to " + folder + ": " + e.getMessage(), e);
     }
     return new KeyFolder(folder);
@@ -107,6 +113,9 @@ public final class KeyFolder {
       client(other, new CertificateIssuer(AUTHORITY, authority, Instant.now()));
       open(other.resolve(CA + CERTIFICATE), Files.readAllBytes(authority()));
       open(other.resolve(HPKE + PUBLIC), Files.readAllBytes(file(HPKE + PUBLIC)));
+      if (pin().isPresent()) {
+        open(other.resolve(WORKER + PIN), line(pin().get().toString()));
+      }
       return new KeyFolder(other);
     } catch (FileAlreadyExistsException e) {
       throw new LlmException(ErrorCode.IO, e.getFile() + " is there already; new keys go to another folder", e);
@@ -159,13 +168,34 @@ public final class KeyFolder {
   }
 
   /**
-   * What a client opens TLS connections with: it shows its certificate, and trusts the folder's authority alone.
+   * What a client opens TLS connections with: it shows its certificate, and trusts the folder's authority alone, of whose
+   * certificates only those with the pinned key, if there is a pin.
    *
+   * @param pin which key the worker's certificate must have; null for that of {@link #pin()}, if there is one
    * @return the factory (never null)
-   * @throws LlmException IO if a file cannot be read
+   * @throws LlmException IO if a file cannot be read; INVALID_ARGUMENT if the folder's pin is none
    */
-  public SSLSocketFactory clientSockets() {
-    return TlsFiles.sockets(file(CA + CERTIFICATE), file(CLIENT + CERTIFICATE), file(CLIENT + PRIVATE));
+  public SSLSocketFactory clientSockets(@Nullable CertificatePin pin) {
+    return TlsFiles.sockets(file(CA + CERTIFICATE), file(CLIENT + CERTIFICATE), file(CLIENT + PRIVATE),
+        pin == null ? pin().orElse(null) : pin);
+  }
+
+  /**
+   * Which key the worker's certificate must have.
+   *
+   * @return the pin; empty if the folder has none, and any certificate of the authority will do (never null)
+   * @throws LlmException IO if it cannot be read; INVALID_ARGUMENT if it is none
+   */
+  public Optional<CertificatePin> pin() {
+    Path file = folder.resolve(WORKER + PIN);
+    if (!Files.exists(file)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(CertificatePin.parse(new String(Files.readAllBytes(file), StandardCharsets.US_ASCII).trim()));
+    } catch (IOException e) {
+      throw new LlmException(ErrorCode.IO, "no pin can be read from " + file + ": " + e.getMessage(), e);
+    }
   }
 
   /**
@@ -217,7 +247,11 @@ public final class KeyFolder {
   }
 
   private static byte[] line(byte[] key) {
-    return (Base64.getEncoder().encodeToString(key) + "\n").getBytes(StandardCharsets.US_ASCII);
+    return line(Base64.getEncoder().encodeToString(key));
+  }
+
+  private static byte[] line(String text) {
+    return (text + "\n").getBytes(StandardCharsets.US_ASCII);
   }
 
   private static void open(Path file, byte[] content) throws IOException {

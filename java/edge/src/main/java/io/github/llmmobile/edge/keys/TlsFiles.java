@@ -14,18 +14,26 @@ import java.security.PrivateKey;
 import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.security.spec.PKCS8EncodedKeySpec;
+import java.util.Arrays;
 import java.util.Base64;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLSocketFactory;
+import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509TrustManager;
+import org.jspecify.annotations.Nullable;
 
 /** PEM files as Java's TLS wants them. */
 final class TlsFiles {
   private TlsFiles() {}
 
-  /** Connections that show a certificate and trust one authority. */
-  static SSLSocketFactory sockets(Path authority, Path certificate, Path key) {
+  /**
+   * Connections that show a certificate and trust one authority.
+   *
+   * @param pin which key the server must have, or null for any that the authority vouches for
+   */
+  static SSLSocketFactory sockets(Path authority, Path certificate, Path key, @Nullable CertificatePin pin) {
     try {
       char[] noPassword = new char[0];
       KeyStore own = empty();
@@ -37,11 +45,16 @@ final class TlsFiles {
       TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
       trust.init(trusted);
       SSLContext context = SSLContext.getInstance("TLSv1.3");
-      context.init(keys.getKeyManagers(), trust.getTrustManagers(), null);
+      context.init(keys.getKeyManagers(), pin == null ? trust.getTrustManagers() : pinned(trust, pin), null);
       return context.getSocketFactory();
     } catch (IOException | GeneralSecurityException | IllegalArgumentException e) {
       throw new LlmException(ErrorCode.IO, "the client's keys cannot be used: " + e.getMessage(), e);
     }
+  }
+
+  private static TrustManager[] pinned(TrustManagerFactory trust, CertificatePin pin) {
+    return Arrays.stream(trust.getTrustManagers()).filter(X509TrustManager.class::isInstance)
+        .map(chain -> new PinnedTrust((X509TrustManager) chain, pin)).toArray(TrustManager[]::new);
   }
 
   private static KeyStore empty() throws IOException, GeneralSecurityException {

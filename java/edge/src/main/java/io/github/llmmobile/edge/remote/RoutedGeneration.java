@@ -17,6 +17,7 @@ import io.github.llmmobile.edge.policy.Reason;
 import io.github.llmmobile.edge.policy.RemotePolicy;
 import io.github.llmmobile.edge.policy.RoutingEvent;
 import io.github.llmmobile.edge.remote.RemoteException.Kind;
+import io.github.llmmobile.edge.text.StopFilter;
 import java.util.Collections;
 import java.util.Optional;
 import java.util.OptionalLong;

@@ -4,6 +4,7 @@ import io.github.llmmobile.ChatMessage;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.Prompt;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -49,9 +50,7 @@ public final class RoutedPrompt {
   }
 
   int[] tokens(LlmModel model) {
-    int[] tokens = text == null
-        ? model.tokenize(model.renderChat(messages), true, true)
-        : model.tokenize(text, true, false);
+    int[] tokens = (text == null ? Prompt.chat(messages) : Prompt.text(text)).tokens(model);
     if (tokens.length == 0) {
       throw new LlmException(ErrorCode.INVALID_ARGUMENT, "prompt: has no tokens");
     }

@@ -1,5 +1,6 @@
 package io.github.llmmobile.edge.wire;
 
+import io.github.llmmobile.edge.keys.PinMismatchException;
 import io.github.llmmobile.edge.proto.Code;
 import io.grpc.Metadata;
 import io.grpc.Status;
@@ -72,6 +73,7 @@ public final class ProtocolException extends Exception {
       case MODEL_MISMATCH:
       case CODEC_UNKNOWN:
       case BASIS_MISMATCH:
+      case PAGES_MISMATCH:
       case SHAPE:
       case NOT_FINITE:
       case KEY_UNKNOWN:
@@ -131,6 +133,11 @@ public final class ProtocolException extends Exception {
   public static ProtocolException of(Throwable failure) {
     Status status = Status.fromThrowable(failure);
     Metadata trailers = Status.trailersFromThrowable(failure);
+    for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
+      if (cause instanceof PinMismatchException) {
+        return new ProtocolException(Code.KEY_UNKNOWN, String.valueOf(cause.getMessage()));
+      }
+    }
     String text = status.getCode() + (status.getDescription() == null ? "" : ": " + status.getDescription());
     if (trailers == null) {
       return new ProtocolException(Code.CODE_UNSPECIFIED, text);

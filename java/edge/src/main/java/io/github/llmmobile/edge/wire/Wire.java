@@ -1,11 +1,17 @@
 package io.github.llmmobile.edge.wire;
 
 import com.google.protobuf.ByteString;
+import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.TokenLogprob;
+import io.github.llmmobile.config.MemoryManagerConfig;
 import io.github.llmmobile.edge.RowCodec;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.proto.ClientBody;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Codec;
 import io.github.llmmobile.edge.proto.Open;
+import io.github.llmmobile.edge.proto.Pages;
 import io.github.llmmobile.edge.proto.Sealed;
 import io.github.llmmobile.edge.proto.ServerBody;
 import java.nio.ByteBuffer;
@@ -64,6 +70,34 @@ public final class Wire {
       }
     }
     throw new ProtocolException(Code.CODEC_UNKNOWN, "this codec is not known here");
+  }
+
+  /**
+   * Pages as they travel.
+   *
+   * @param pages the pages
+   * @return the message
+   */
+  public static Pages pages(SplitPages pages) {
+    return Pages.newBuilder().setTokens(pages.tokens()).setFourBit(pages.fourBit()).setRecent(pages.recentTokens())
+        .setPinned(pages.pinnedTokens()).build();
+  }
+
+  /**
+   * The pages of a message.
+   *
+   * @param pages the message
+   * @return the pages
+   * @throws ProtocolException PAGES_MISMATCH if there are no such pages
+   */
+  public static SplitPages pages(Pages pages) throws ProtocolException {
+    try {
+      return SplitPages.of(MemoryManagerConfig.builder().pageSize(pages.getTokens())
+          .quantizationEnabled(pages.getFourBit()).recentWindow(pages.getRecent()).pinnedPrefix(pages.getPinned())
+          .build());
+    } catch (LlmException e) {
+      throw new ProtocolException(Code.PAGES_MISMATCH, "such pages are not known here");
+    }
   }
 
   /**
@@ -137,6 +171,17 @@ public final class Wire {
   private static Sealed sealed(FrameSealer sealer, byte[] plain) {
     long seq = sealer.next();
     return Sealed.newBuilder().setSeq(seq).setCiphertext(ByteString.copyFrom(sealer.seal(plain))).build();
+  }
+
+  /**
+   * What makes logits of the logarithms of probabilities.
+   *
+   * @param session a session that has evaluated something
+   * @param token a token
+   * @return the natural logarithm of the sum of the exponentials of all logits
+   */
+  public static float logSum(LlmSession session, TokenLogprob token) {
+    return (float) (session.logits()[token.token()] - token.logprob());
   }
 
   /**

@@ -9,10 +9,13 @@ import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.config.InferenceConfig;
 import io.github.llmmobile.edge.RowBasis;
 import io.github.llmmobile.edge.RowCodec;
 import io.github.llmmobile.edge.RowFormat;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.policy.LayerCosts;
+import io.github.llmmobile.edge.policy.PageCosts;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Open;
 import io.github.llmmobile.edge.wire.ProtocolException;
@@ -21,6 +24,7 @@ import io.github.llmmobile.edge.wire.Wire;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** The worker's part of the model, and what a session on it takes. Threads: any. */
 final class Engine implements AutoCloseable {
@@ -35,6 +39,7 @@ final class Engine implements AutoCloseable {
   private final int maxPositions;
   private final long cacheBytes;
   private final long workBytes;
+  private final @Nullable PageCosts pageCosts;
   private final LayerCosts costs;
 
   private Engine(LlmModel model, WorkerOptions options) {
@@ -50,11 +55,17 @@ final class Engine implements AutoCloseable {
     int trained = info.contextTrain() > 0 ? info.contextTrain() : DEFAULT_CONTEXT;
     maxPositions = options.contextTokens() > 0 ? options.contextTokens() : Math.min(DEFAULT_CONTEXT, trained);
     // The largest session that there can be tells what sessions cost, and whether this model can be served at all.
-    try (LlmSession session = newSession(layers.begin(), maxPositions)) {
+    try (LlmSession session = newSession(layers.begin(), maxPositions, null)) {
       session.evalHidden(new int[1], rows(1), null);
       SessionStats stats = session.stats();
       cacheBytes = stats.kvBytes();
       workBytes = stats.computeBytes();
+    }
+    pageCosts = options.pages().isPresent()
+        ? PageCosts.measure(model, sessionOptions(layers.begin(), maxPositions), options.pages().get()) : null;
+    if (options.spillDirectory().isPresent() && shareMb() < 1) {
+      throw new LlmException(ErrorCode.INVALID_ARGUMENT, "maxMemoryBytes: " + options.maxMemoryBytes() + " for "
+          + options.maxSessions() + " sessions leave less than a megabyte for the cache of each");
     }
     costs = LayerCosts.measureFrom(
         model, SessionOptions.builder().threads(options.threads()).build(), layers.begin());
@@ -90,9 +101,39 @@ final class Engine implements AutoCloseable {
   }
 
   /** Bytes that a session takes besides the weights. */
-  long sessionBytes(int layerBegin, int positions) {
-    double share = (double) (info.layers() - layerBegin) / (info.layers() - layerBegin());
-    return (long) Math.ceil(cacheBytes * share * positions / maxPositions) + workBytes;
+  long sessionBytes(int layerBegin, int positions, @Nullable SplitPages pages) {
+    if (pages != null && pageCosts != null) {
+      long most = ofLayers(layerBegin, pageCosts.cacheBytes(positions));
+      return (options.spillDirectory().isPresent() ? Math.min(most, (long) shareMb() << 20) : most) + pageCosts.workBytes();
+    }
+    return ofLayers(layerBegin, (double) cacheBytes * positions / maxPositions) + workBytes;
+  }
+
+  private long ofLayers(int layerBegin, double bytesOfAll) {
+    return (long) Math.ceil(bytesOfAll * (info.layers() - layerBegin) / (info.layers() - layerBegin()));
+  }
+
+  /** What the cache of one session may take where the rest goes to a file. */
+  private int shareMb() {
+    long work = pageCosts == null ? 0 : pageCosts.workBytes();
+    return (int) Math.min(Integer.MAX_VALUE, (options.maxMemoryBytes() / options.maxSessions() - work) >> 20);
+  }
+
+  /** How sessions keep keys and values that ask for pages. */
+  Optional<SplitPages> pages() {
+    return options.pages();
+  }
+
+  /** The pages of a session; null if it has none. */
+  @Nullable SplitPages pages(Open open) throws ProtocolException {
+    if (!open.hasPages()) {
+      return null;
+    }
+    SplitPages pages = Wire.pages(open.getPages());
+    if (!options.pages().filter(pages::equals).isPresent()) {
+      throw new ProtocolException(Code.PAGES_MISMATCH, "this worker does not keep " + pages);
+    }
+    return pages;
   }
 
   /** The basis for reduced rows. */
@@ -118,9 +159,19 @@ final class Engine implements AutoCloseable {
   }
 
   /** A session of layers from {@code layerBegin} on. */
-  LlmSession newSession(int layerBegin, int positions) {
-    return model.newSession(SessionOptions.builder().contextTokens(positions).batchTokens(MAX_ROWS)
-        .threads(options.threads()).layers(LayerRange.of(layerBegin, 0)).build());
+  LlmSession newSession(int layerBegin, int positions, @Nullable SplitPages pages) {
+    InferenceConfig.Builder config = InferenceConfig.builder().strict(true);
+    if (pages != null) {
+      // Without a file the room was reserved, and nothing must press.
+      config.memoryManager(pages.config(options.spillDirectory().isPresent() ? shareMb() : Integer.MAX_VALUE,
+          options.spillDirectory().orElse(null)));
+    }
+    return model.newSession(sessionOptions(layerBegin, positions), config.build());
+  }
+
+  private SessionOptions sessionOptions(int layerBegin, int positions) {
+    return SessionOptions.builder().contextTokens(positions).batchTokens(MAX_ROWS).threads(options.threads())
+        .layers(LayerRange.of(layerBegin, 0)).build();
   }
 
   /** A buffer for rows as {@link LlmSession#evalHidden} takes them. */

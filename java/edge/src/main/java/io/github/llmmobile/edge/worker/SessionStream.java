@@ -209,7 +209,8 @@ final class SessionStream implements StreamObserver<ClientFrame> {
   private void step(Sessions.Opening opened, Step step, long seq, long arrived) throws ProtocolException {
     Sessions.Entry entry = opened.entry;
     long begin = System.nanoTime();
-    byte[] candidates = entry.session.step(step, opened.format);
+    Result.Builder result = Result.newBuilder().setSeq(seq);
+    entry.session.step(step, opened.format, result);
     long end = System.nanoTime();
     long queueMicros = TimeUnit.NANOSECONDS.toMicros(begin - arrived);
     long computeMicros = TimeUnit.NANOSECONDS.toMicros(end - begin);
@@ -217,9 +218,8 @@ final class SessionStream implements StreamObserver<ClientFrame> {
     step.getSizeList().forEach(metrics.rows::add);
     metrics.queued(queueMicros);
     metrics.computeMicros.add(computeMicros);
-    send(ServerBody.newBuilder().setResult(Result.newBuilder().setSeq(seq).setPosition(entry.session.position())
-        .setCandidates(ByteString.copyFrom(candidates)).setQueueUs((int) queueMicros)
-        .setComputeUs((int) computeMicros)).build());
+    result.setQueueUs((int) queueMicros).setComputeUs((int) computeMicros);
+    send(ServerBody.newBuilder().setResult(result).build());
   }
 
   private synchronized void send(ServerBody body) {

@@ -3,6 +3,7 @@ package io.github.llmmobile.edge.worker;
 import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
 import io.github.llmmobile.edge.RowFormat;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.keys.KeyWrap;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Open;
@@ -99,10 +100,11 @@ final class Sessions implements AutoCloseable {
       }
       entry = entries.get(open.getSessionId());
       if (entry == null) {
-        long sessionBytes = engine.sessionBytes(open.getLayerBegin(), open.getMaxPositions());
+        SplitPages pages = engine.pages(open);
+        long sessionBytes = engine.sessionBytes(open.getLayerBegin(), open.getMaxPositions(), pages);
         admission.enter(client, sessionBytes);
         entry = new Entry(open, owner, client, sessionBytes, queue.lane(),
-            new WorkerSession(engine, open.getLayerBegin(), open.getMaxPositions()));
+            new WorkerSession(engine, open.getLayerBegin(), open.getMaxPositions(), pages));
         entries.put(entry.id, entry);
         metrics.opened.increment();
       } else {
@@ -167,9 +169,9 @@ final class Sessions implements AutoCloseable {
     }
     if (open.getLayerBegin() != entry.first.getLayerBegin()
         || open.getMaxPositions() != entry.first.getMaxPositions() || open.getCodec() != entry.first.getCodec()
-        || open.getKeepDims() != entry.first.getKeepDims()) {
+        || open.getKeepDims() != entry.first.getKeepDims() || !open.getPages().equals(entry.first.getPages())) {
       throw new ProtocolException(
-          Code.MODEL_MISMATCH, "the session was begun with other layers, another length, codec or reduction");
+          Code.MODEL_MISMATCH, "the session was begun with other layers, another length, codec, reduction or other pages");
     }
   }
 

@@ -183,6 +183,7 @@ public final class Worker implements AutoCloseable {
       for (RowCodec codec : RowCodec.values()) {
         capabilities.addCodec(Wire.codec(codec));
       }
+      engine.pages().ifPresent(pages -> capabilities.setPages(Wire.pages(pages)));
       engine.basis().ifPresent(basis -> capabilities.setBasis(ByteString.copyFrom(basis.digest())));
       if (!options.keys().isPresent()) {
         capabilities.setPublicKey(ByteString.copyFrom(keys.publicKey()));
@@ -239,12 +240,12 @@ public final class Worker implements AutoCloseable {
   }
 
   /**
-   * Bytes that a session takes that holds as many tokens as it may, weights apart.
+   * Bytes that a session takes that holds as many tokens as it may, in pages if there are any, weights apart.
    *
    * @return bytes of cache and work buffers
    */
   public long sessionBytes() {
-    return engine.sessionBytes(engine.layerBegin(), engine.maxPositions());
+    return engine.sessionBytes(engine.layerBegin(), engine.maxPositions(), engine.pages().orElse(null));
   }
 
   /**

@@ -4,6 +4,7 @@ import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.edge.RowBasis;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.keys.KeyFolder;
 import io.github.llmmobile.edge.wire.Range;
 import java.net.InetSocketAddress;
@@ -20,6 +21,8 @@ public final class WorkerOptions {
   private final InetSocketAddress listen;
   private final @Nullable KeyFolder keys;
   private final @Nullable RowBasis basis;
+  private final @Nullable SplitPages pages;
+  private final @Nullable Path spillDirectory;
   private final int maxSessions;
   private final int maxSessionsPerClient;
   private final long maxMemoryBytes;
@@ -35,6 +38,8 @@ public final class WorkerOptions {
     layers = b.layers;
     keys = b.keys;
     basis = b.basis;
+    pages = b.pages;
+    spillDirectory = b.spillDirectory;
     maxSessions = b.maxSessions;
     maxSessionsPerClient = b.maxSessionsPerClient;
     maxMemoryBytes = b.maxMemoryBytes;
@@ -98,6 +103,25 @@ public final class WorkerOptions {
    */
   public Optional<RowBasis> basis() {
     return Optional.ofNullable(basis);
+  }
+
+  /**
+   * How sessions keep keys and values, where clients know pages; others have them unpaged. Default: none, all are unpaged.
+   *
+   * @return the pages, if there are any (never null)
+   */
+  public Optional<SplitPages> pages() {
+    return Optional.ofNullable(pages);
+  }
+
+  /**
+   * The folder for pages that do not fit a session's share of the memory: {@link #maxMemoryBytes()} divided by {@link
+   * #maxSessions()}. Nothing is forgotten, but each step reads them. Default: none, and a session gets all that it may need.
+   *
+   * @return the folder, if there is one (never null)
+   */
+  public Optional<Path> spillDirectory() {
+    return Optional.ofNullable(spillDirectory);
   }
 
   /**
@@ -180,6 +204,8 @@ public final class WorkerOptions {
     private LayerRange layers = LayerRange.of(1, 0);
     private @Nullable KeyFolder keys;
     private @Nullable RowBasis basis;
+    private @Nullable SplitPages pages;
+    private @Nullable Path spillDirectory;
     private int maxSessions = 64;
     private int maxSessionsPerClient;
     private long maxMemoryBytes;
@@ -243,6 +269,28 @@ public final class WorkerOptions {
      */
     public Builder basis(RowBasis basis) {
       this.basis = Objects.requireNonNull(basis, "basis");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#pages()}.
+     *
+     * @param pages the pages (required)
+     * @return this
+     */
+    public Builder pages(SplitPages pages) {
+      this.pages = Objects.requireNonNull(pages, "pages");
+      return this;
+    }
+
+    /**
+     * Sets {@link WorkerOptions#spillDirectory()}.
+     *
+     * @param spillDirectory a folder, which need not exist (required)
+     * @return this
+     */
+    public Builder spillDirectory(Path spillDirectory) {
+      this.spillDirectory = Objects.requireNonNull(spillDirectory, "spillDirectory");
       return this;
     }
 
@@ -338,7 +386,8 @@ public final class WorkerOptions {
      * Checks and builds.
      *
      * @return the options (never null)
-     * @throws LlmException INVALID_ARGUMENT if model or address are missing; RANGE if a value is outside its range
+     * @throws LlmException INVALID_ARGUMENT if model or address are missing, or there is a spill directory without pages in 16
+     *     bits or without a bound of the memory; RANGE if a value is outside its range
      */
     public WorkerOptions build() {
       if (model == null || listen == null) {
@@ -352,6 +401,10 @@ public final class WorkerOptions {
       Range.check("parallelSteps", parallelSteps, 1, 64);
       Range.check("idle", idle.toMillis(), 1, Long.MAX_VALUE);
       Range.check("lease", lease.toMillis(), 0, Long.MAX_VALUE);
+      if (spillDirectory != null && (pages == null || pages.fourBit() || maxMemoryBytes == 0)) {
+        throw new LlmException(ErrorCode.INVALID_ARGUMENT, "spillDirectory: needs pages in 16 bits, since what gives way in"
+            + " 4 bits would be other tokens, and maxMemoryBytes, of which each session has its share");
+      }
       if (layers.begin() < 1) {
         throw new LlmException(ErrorCode.RANGE,
             "layers: must begin after the first layer, which stays on the device, but are " + layers);

@@ -1,12 +1,15 @@
 package io.github.llmmobile.edge.worker;
 
+import com.google.protobuf.ByteString;
 import io.github.llmmobile.ErrorCode;
 import io.github.llmmobile.LlmException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.TokenLogprob;
 import io.github.llmmobile.edge.RowFormat;
+import io.github.llmmobile.edge.SplitPages;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.proto.Label;
+import io.github.llmmobile.edge.proto.Result;
 import io.github.llmmobile.edge.proto.Step;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.wire.Rows;
@@ -26,23 +29,25 @@ final class WorkerSession implements AutoCloseable {
   private final Engine engine;
   private final int layerBegin;
   private final int maxPositions;
+  private final @Nullable SplitPages pages;
   private final Deque<Label> labels = new ArrayDeque<>();
   private @Nullable LlmSession session;
   private FloatBuffer rows;
   private int position;
   private boolean closed;
 
-  WorkerSession(Engine engine, int layerBegin, int maxPositions) {
+  WorkerSession(Engine engine, int layerBegin, int maxPositions, @Nullable SplitPages pages) {
     this.engine = engine;
     this.layerBegin = layerBegin;
     this.maxPositions = maxPositions;
+    this.pages = pages;
     rows = engine.rows(1);
   }
 
   /** Makes what the session needs, the first time. */
   void prepare() {
     if (session == null && !closed) {
-      session = engine.newSession(layerBegin, maxPositions);
+      session = engine.newSession(layerBegin, maxPositions, pages);
     }
   }
 
@@ -55,8 +60,8 @@ final class WorkerSession implements AutoCloseable {
     return new ArrayList<>(labels);
   }
 
-  /** Evaluates the rows of a step and gives the candidates that it asks for. */
-  byte[] step(Step step, RowFormat format) throws ProtocolException {
+  /** Evaluates the rows of a step and puts what it asks for into the answer. */
+  void step(Step step, RowFormat format, Result.Builder answer) throws ProtocolException {
     LlmSession evaluator = session;
     if (evaluator == null) {
       throw new ProtocolException(Code.ENGINE, "the session has ended");
@@ -80,7 +85,10 @@ final class WorkerSession implements AutoCloseable {
         position += size;
       }
       addLabel(step.getLabel());
-      return step.getTopK() == 0 ? new byte[0] : candidates(evaluator, step.getTopK());
+      answer.setPosition(position);
+      if (step.getTopK() > 0) {
+        candidates(evaluator, step, answer);
+      }
     } catch (LlmException e) {
       throw new ProtocolException(Code.ENGINE, "evaluating failed: " + e.code());
     }
@@ -116,7 +124,8 @@ final class WorkerSession implements AutoCloseable {
     }
   }
 
-  private static byte[] candidates(LlmSession evaluator, int count) {
+  private static void candidates(LlmSession evaluator, Step step, Result.Builder answer) {
+    int count = step.getTopK();
     List<TokenLogprob> top = evaluator.topLogprobs(count);
     int[] ids = new int[count];
     float[] logprobs = new float[count];
@@ -124,7 +133,10 @@ final class WorkerSession implements AutoCloseable {
       ids[i] = top.get(i).token();
       logprobs[i] = (float) top.get(i).logprob();
     }
-    return Wire.candidates(ids, logprobs);
+    answer.setCandidates(ByteString.copyFrom(Wire.candidates(ids, logprobs)));
+    if (step.getLogSum()) {
+      answer.setLogSum(Wire.logSum(evaluator, top.get(0)));
+    }
   }
 
   private void addLabel(long label) {

@@ -16,13 +16,16 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.GeneralSecurityException;
+import java.security.MessageDigest;
 import java.security.cert.CertPathValidator;
 import java.security.cert.CertificateFactory;
 import java.security.cert.PKIXParameters;
 import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -69,6 +72,24 @@ class KeyFolderTest {
     String shown = keys.keyPair().toString();
     String secret = Files.readString(folder.resolve("worker-hpke.key")).strip();
     assertFalse(shown.contains(secret));
+  }
+
+  @Test
+  void aPinIsOfTheKeyOfTheWorkersCertificate() throws IOException, GeneralSecurityException {
+    KeyFolder keys = KeyFolder.create(folder.resolve("keys"), List.of());
+    byte[] digest = MessageDigest.getInstance("SHA-256")
+        .digest(certificate(keys.workerCertificate()).getPublicKey().getEncoded());
+    CertificatePin pin = CertificatePin.parse("sha256/" + Base64.getEncoder().encodeToString(digest));
+    assertEquals(Optional.of(pin), keys.pin());
+    assertEquals(pin.toString(), Files.readString(folder.resolve("keys/worker.pin")).strip());
+    assertEquals(Optional.of(pin), keys.addClient(folder.resolve("anna")).pin());
+    Files.delete(folder.resolve("keys/worker.pin"));
+    assertEquals(Optional.empty(), keys.pin());
+    assertEquals(Optional.empty(), keys.addClient(folder.resolve("berta")).pin());
+    for (String bad : List.of("", "sha256/", "sha256/AAAA", "sha1/" + pin.toString().substring(7), "sha256/*")) {
+      assertEquals(ErrorCode.INVALID_ARGUMENT,
+          assertThrows(LlmException.class, () -> CertificatePin.parse(bad)).code(), bad);
+    }
   }
 
   @Test

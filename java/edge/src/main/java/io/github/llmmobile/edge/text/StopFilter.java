@@ -1,19 +1,29 @@
-package io.github.llmmobile.edge.remote;
+package io.github.llmmobile.edge.text;
 
 import java.util.List;
 
 /** Lets text through except for what begins a stop string, until one is complete. */
-final class StopFilter {
+public final class StopFilter {
   private final List<String> stops;
   private final StringBuilder held = new StringBuilder();
   private boolean stopped;
 
-  StopFilter(List<String> stops) {
+  /**
+   * Nothing has come yet.
+   *
+   * @param stops the stop strings, none of them empty
+   */
+  public StopFilter(List<String> stops) {
     this.stops = stops;
   }
 
-  /** What of the text, and of that held back before, can be shown. Nothing after a stop string. */
-  String push(String text) {
+  /**
+   * Takes more text.
+   *
+   * @param text what comes next
+   * @return what of it, and of that held back before, can be shown; nothing after a stop string
+   */
+  public String push(String text) {
     if (stopped) {
       return "";
     }
@@ -51,12 +61,21 @@ final class StopFilter {
     return from;
   }
 
-  boolean stopped() {
+  /**
+   * Whether a stop string has come.
+   *
+   * @return true if so
+   */
+  public boolean stopped() {
     return stopped;
   }
 
-  /** What was held back; nothing more follows. */
-  String finish() {
+  /**
+   * Ends the text.
+   *
+   * @return what was held back
+   */
+  public String finish() {
     String rest = held.toString();
     held.setLength(0);
     return rest;

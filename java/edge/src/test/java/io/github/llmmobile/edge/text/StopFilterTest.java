@@ -1,4 +1,4 @@
-package io.github.llmmobile.edge.remote;
+package io.github.llmmobile.edge.text;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
