@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 namespace llmm_test {
 namespace {
@@ -401,6 +402,73 @@ TEST_F(SplitModel, Gemma) {
     }
     compare(gemma_file, 0, 1);
 }
+
+#ifdef __linux__
+
+// Bytes of a mapped file that are in this process's memory.
+uint64_t mapped_bytes(const std::string & file) {
+    uint64_t kib = 0;
+    bool is_file = false;
+    std::ifstream maps("/proc/self/smaps");
+    for (std::string line; std::getline(maps, line);) {
+        unsigned long rss = 0;
+        if (line.find('-') < line.find(' ')) {                                  // the addresses that begin a mapping
+            is_file = line.size() > file.size() && line.compare(line.size() - file.size(), file.size(), file) == 0;
+        } else if (is_file && std::sscanf(line.c_str(), "Rss: %lu", &rss) == 1) {
+            kib += rss;
+        }
+    }
+    return kib << 10;
+}
+
+class PartialModel : public RealModel {
+protected:
+    // Evaluates layers of a model that has no others, and compares what of its file is in memory then with their weights.
+    // Nothing is rearranged, so that all weights lie in the file.
+    void measure(const std::string & file, int32_t begin, int32_t end) {
+        const std::string path = model_path(file);
+        llmm_model_params mp;
+        llmm_model_params_init(&mp);
+        mp.repack = 0;
+        mp.layer_begin = begin;
+        mp.layer_end = end;
+        llmm_model * m = nullptr;
+        ASSERT_OK(llmm_model_open(path.c_str(), &mp, &m));
+        const model_ptr part(m);
+        const session_ptr s = open_session(m, paged(0, false));
+        const json info = info_of(m);
+        const auto width = (size_t) info["embedding"].value;
+        const token_list tokens(8, 100);
+        std::vector<float> in(begin > 0 ? tokens.size() * width : 0, 0.5f), out(end < info["layers"].value ? tokens.size() * width : 0);
+        ASSERT_OK(llmm_session_eval_hidden(s.get(), tokens.data(), (int32_t) tokens.size(), in.data(), (int64_t) in.size(), out.data(),
+                                           (int64_t) out.size()));
+        const auto mapped = (double) mapped_bytes(path), weights = (double) stats(s.get()).model_bytes;
+        std::printf("%s, layers %d to %d: %.2f MB of the file in memory, %.2f MB of weights\n", file.c_str(), begin, end - 1, 1e-6 * mapped,
+                    1e-6 * weights);
+        EXPECT_LT(mapped, 1.05 * weights);
+        if (begin > 0) {                                                        // of the embeddings only what the text has of words is read
+            EXPECT_GT(mapped, 0.95 * weights);
+        }
+    }
+};
+
+TEST_F(PartialModel, SmolLm) {
+    if (!file_exists(model_path(smollm_file))) {
+        GTEST_SKIP() << model_path(smollm_file) << " is absent";
+    }
+    for (const auto & [begin, end] : { std::pair<int32_t, int32_t>(0, 15), { 15, 30 }, { 20, 25 } }) {
+        measure(smollm_file, begin, end);
+    }
+}
+
+TEST_F(PartialModel, Gemma) {
+    if (!file_exists(model_path(gemma_file))) {
+        GTEST_SKIP() << model_path(gemma_file) << " is absent";
+    }
+    measure(gemma_file, 9, 18);
+}
+
+#endif
 
 // Prints the time that leaving parts out saves beside the share of the step's weights that belong to them.
 TEST_F(RealModel, SmolLmTimeFollowsWork) {

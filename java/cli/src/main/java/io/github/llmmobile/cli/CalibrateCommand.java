@@ -15,6 +15,7 @@ import io.github.llmmobile.cli.calibrate.Residuals;
 import io.github.llmmobile.cli.calibrate.StandIns;
 import io.github.llmmobile.cli.calibrate.TrialLog;
 import io.github.llmmobile.cli.calibrate.Trials;
+import io.github.llmmobile.cli.compress.LayerRange;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.ProgressBar;
 import io.github.llmmobile.gguf.GgufFile;
@@ -80,6 +81,10 @@ final class CalibrateCommand implements Callable<Integer> {
       description = "Make a basis for these splits, and no profile. Of the other options --text, --output, --tokens,"
           + " --eval-tokens and --threads count.")
   List<Integer> basisLayers = List.of();
+
+  @Option(names = "--layers", paramLabel = "A:B",
+      description = "Leave out only parts of layers A to B - 1, such as 6:12, which takes less time. Default: all.")
+  @Nullable String layers;
 
   @Option(names = "--ranks", paramLabel = "R,...", split = ",", defaultValue = "8,64",
       description = "Ranks of the stand-ins, default 8,64; 0 for none. The greatest one chooses; with each of them the"
@@ -214,10 +219,11 @@ final class CalibrateCommand implements Callable<Integer> {
     }
     int needed = tokens + trialTokens + evalTokens;
     int[] all = tokens(loaded, read, needed, "--tokens, --trial-tokens and --eval-tokens");
-    int[] skippable = session.skippableParts();
+    LayerRange range = CompressCommand.range(layers);
+    int[] skippable = Arrays.stream(session.skippableParts()).filter(part -> range.contains(part / 2)).toArray();
     if (skippable.length == 0) {
       throw new CliException(ExitCode.NOT_AVAILABLE, "the model has no parts that can be left out",
-          "it has less than three layers, or an architecture whose layers cannot be told apart");
+          "it has less than three layers, or an architecture whose layers cannot be told apart, or --layers names others");
     }
     JsonObject settings = settings(info, read);
     TrialLog log = TrialLog.open(partial(), settings.toString());
@@ -227,7 +233,7 @@ final class CalibrateCommand implements Callable<Integer> {
     StandIns standIns = StandIns.fit(residuals(session), skippable, info.embedding(), Math.max(1, greatest),
         Arrays.copyOf(all, tokens), WINDOW, MOMENT_BYTES, (what, fraction) ->
             step(cancellation, bar, what, FITTED * fraction));
-    Trials trials = new Trials(session, standIns, log, WINDOW, cancellation::requested);
+    Trials trials = new Trials(session, residuals(session), info, standIns, log, WINDOW, cancellation::requested);
     int[] choice = Arrays.copyOfRange(all, tokens, tokens + trialTokens);
     step(cancellation, bar, "the whole model", FITTED);
     trials.begin(Trials.Text.CHOICE, choice, files.beside(output, "choice"));
@@ -270,6 +276,9 @@ final class CalibrateCommand implements Callable<Integer> {
     settings.addProperty("parts", parts);
     settings.addProperty("max_kl", maxKl);
     settings.addProperty("depth", depth);
+    if (layers != null) {
+      settings.addProperty("layers", layers);
+    }
     return settings;
   }
 
@@ -311,6 +320,8 @@ final class CalibrateCommand implements Callable<Integer> {
       return;
     }
     env.out().print(profile.table().render(env.outStyle()));
+    env.out().println("\nDivergence per unit of work saved; leaving parts out of every step is 1:");
+    env.out().print(profile.gateTable().render(env.outStyle()));
     env.out().println("\nhot path: layers " + profile.data().get("hot_path"));
     env.out().println("profile: " + output);
     if (html != null) {

@@ -165,7 +165,7 @@ final class CompressCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     checkOptions();
-    LayerRange range = range();
+    LayerRange range = range(layers);
     ModelFiles.requireModel(model);
     String read = TextInput.file(text);
     // Our library first: it sets up what both share.
@@ -214,7 +214,8 @@ final class CompressCommand implements Callable<Integer> {
     return rank == null ? DEFAULT_RANK : rank;
   }
 
-  private LayerRange range() {
+  /** Layers as they are typed, all of them if they are not. */
+  static LayerRange range(@Nullable String layers) {
     try {
       return layers == null ? LayerRange.ALL : LayerRange.parse(layers);
     } catch (IllegalArgumentException e) {

@@ -97,6 +97,16 @@ class CalibrateTest {
       assertTrue(part.get("kl").getAsDouble() != part.get("kl_stand_in").getAsDouble(), part.toString());
       assertTrue(part.get("block_influence").getAsDouble() > 0, part.toString());
     }
+    JsonArray gates = data.getAsJsonObject("report").getAsJsonArray("gates");
+    assertEquals(4 * 9, gates.size());
+    double always = gates.get(3).getAsJsonObject().get("kl").getAsDouble();
+    for (int i = 3; i < gates.size(); i += 4) {
+      assertEquals(always, gates.get(i).getAsJsonObject().get("kl").getAsDouble(), 1e-12, "every step");
+    }
+    JsonObject oracle = gates.get(gates.size() - 4).getAsJsonObject();
+    assertEquals("oracle", oracle.get("gate").getAsString());
+    assertEquals(0.25, oracle.get("share").getAsDouble(), 0.01);
+    assertTrue(oracle.get("relative_kl_per_work").getAsDouble() < 1, oracle.toString());
     assertTrue(profile.hotPath().containsAll(List.of(0, 4)));
     assertEquals(1, profile.entropyShares().stream().mapToDouble(Double::doubleValue).sum(), 0.01);
     String html = Files.readString(page);

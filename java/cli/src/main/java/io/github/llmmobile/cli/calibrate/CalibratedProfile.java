@@ -133,6 +133,18 @@ public final class CalibratedProfile {
       controls.add(json);
     }
     report.add("controls", controls);
+    JsonArray gates = new JsonArray();
+    for (LayerCosts.Gate gate : costs.gates()) {
+      JsonObject json = new JsonObject();
+      json.addProperty("gate", gate.name());
+      json.addProperty("parts", gate.parts());
+      json.addProperty("share", gate.share());
+      json.addProperty("kl", gate.divergence());
+      json.addProperty("perplexity", gate.perplexity());
+      json.addProperty("relative_kl_per_work", gate.relative());
+      gates.add(json);
+    }
+    report.add("gates", gates);
     return report;
   }
 
@@ -178,6 +190,31 @@ public final class CalibratedProfile {
       table.row(String.valueOf(i + 1), Part.name(number), Units.decimal(part.bare().divergence(), 4),
           Units.decimal(part.withStandIn().divergence(), 4), Units.decimal(level.divergence(), 4),
           Units.decimal(100 * (level.perplexity() - 1), 2) + " %", Units.decimal(100 * level.workSaved(), 1) + " %");
+    }
+    return table;
+  }
+
+  /**
+   * Gates for people: the divergence per unit of work saved, as a multiple of what it is when parts are left out of every
+   * step, for each share of the steps.
+   *
+   * @return the table, without lines if there is no order (never null)
+   */
+  public TextTable gateTable() {
+    List<LayerCosts.Gate> gates = costs.gates();
+    TextTable table = new TextTable("lrrr");
+    int shares = (int) gates.stream().map(LayerCosts.Gate::share).distinct().count() - 1;
+    for (int from = 0; from < gates.size(); from += shares + 1) {
+      List<String> line = new ArrayList<>(List.of(gates.get(from).name()));
+      List<String> heading = new ArrayList<>(List.of("gate"));
+      for (LayerCosts.Gate gate : gates.subList(from, from + shares)) {
+        heading.add("for " + Units.decimal(100 * gate.share(), 0) + " % of the steps");
+        line.add(Units.decimal(gate.relative(), 2));
+      }
+      if (from == 0) {
+        table.heading(heading.toArray(String[]::new));
+      }
+      table.row(line.toArray(String[]::new));
     }
     return table;
   }

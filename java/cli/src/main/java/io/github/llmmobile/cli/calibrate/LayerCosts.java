@@ -22,6 +22,9 @@ final class LayerCosts {
   /** Gates are compared at the greatest number of parts that costs no more, where differences stand out. */
   private static final double GATES_AT = 0.1;
 
+  /** Shares of the steps that gates leave parts out of; none and all to compare with. */
+  private static final List<Double> SHARES = List.of(0.0, 0.25, 0.5, 0.75, 1.0);
+
   private final Trials trials;
   private final PartWork work;
   private final StandIns standIns;
@@ -33,6 +36,7 @@ final class LayerCosts {
   private final Map<Integer, List<Level>> levels = new TreeMap<>();
   private final List<Range> ranges = new ArrayList<>();
   private final List<Control> controls = new ArrayList<>();
+  private final List<Gate> gates = new ArrayList<>();
 
   /**
    * An order that has not been measured to be good, for comparison.
@@ -43,6 +47,18 @@ final class LayerCosts {
    * @param levels what that cost on the held-out text, with stand-ins of the greatest rank
    */
   record Control(String name, List<Integer> order, List<Integer> counts, List<Level> levels) {}
+
+  /**
+   * A gate that leaves parts out of a share of the steps, on the held-out text.
+   *
+   * @param name of the gate
+   * @param parts how many
+   * @param share of the steps
+   * @param divergence nats per token
+   * @param perplexity as a multiple of the whole model's
+   * @param relative divergence per unit of work saved, as a multiple of what it is for every step
+   */
+  record Gate(String name, int parts, double share, double divergence, double perplexity, double relative) {}
 
   /**
    * A part alone.
@@ -96,6 +112,7 @@ final class LayerCosts {
     costs.choose(mostParts, mostDivergence, counter);
     costs.holdOut(counter);
     costs.byEntropy(counter);
+    costs.byStep(counter);
     costs.compare(counter);
     return costs;
   }
@@ -184,16 +201,21 @@ final class LayerCosts {
     }
   }
 
-  private void byEntropy(Counter counter) {
-    if (order.isEmpty()) {
-      return;
-    }
+  /** The parts by which gates are compared. */
+  private List<Integer> gated() {
     int count = 1;
     List<Level> measured = levels.get(greatestRank());
     while (count < order.size() && measured.get(count).divergence() <= GATES_AT) {
       count++;
     }
-    List<Integer> without = order.subList(0, count);
+    return order.subList(0, count);
+  }
+
+  private void byEntropy(Counter counter) {
+    if (order.isEmpty()) {
+      return;
+    }
+    List<Integer> without = gated();
     counter.next("steps of all kinds");
     double mean = trials.without(without, greatestRank(), Trials.Text.STEPS).divergence();
     for (int range = 0; range <= EDGES.length; range++) {
@@ -202,6 +224,23 @@ final class LayerCosts {
       double relative = outcome.share() > 0 && mean > 0 ? outcome.divergence() / outcome.share() / mean : 1;
       ranges.add(new Range(outcome.share(), relative));
     }
+  }
+
+  private void byStep(Counter counter) {
+    if (order.isEmpty()) {
+      return;
+    }
+    counter.next("step by step, with and without parts");
+    List<Integer> without = gated();
+    trials.gates(without, greatestRank(), SHARES).forEach((name, outcomes) -> {
+      TrialLog.Outcome always = outcomes.get(outcomes.size() - 1);
+      TrialLog.Outcome whole = outcomes.get(0);
+      for (TrialLog.Outcome outcome : outcomes.subList(1, outcomes.size())) {
+        gates.add(new Gate(name, without.size(), outcome.share(), outcome.divergence(),
+            outcome.perplexity() / whole.perplexity(),
+            always.divergence() > 0 ? outcome.divergence() / outcome.share() / always.divergence() : 1));
+      }
+    });
   }
 
   /** The order beside one of Block Influence alone, and a random one (with a seed, so that it can be done again). */
@@ -233,6 +272,11 @@ final class LayerCosts {
   /** Other orders. */
   List<Control> controls() {
     return Collections.unmodifiableList(controls);
+  }
+
+  /** Gates, each with several shares of the steps, the last of which are all. */
+  List<Gate> gates() {
+    return Collections.unmodifiableList(gates);
   }
 
   /** Parts alone, by number. */

@@ -38,6 +38,8 @@ final class ProfilePage {
     together(html);
     html.append("<h2>Ranges of entropy of the last prediction</h2>\n");
     ranges(html);
+    html.append("<h2>Gates: parts left out of some of the steps</h2>\n");
+    gates(html);
     return html.append("</body>\n</html>\n").toString();
   }
 
@@ -153,6 +155,17 @@ final class ProfilePage {
           : i == edges.size() ? "from " + edges.get(i - 1) : edges.get(i - 1) + " to " + edges.get(i);
       html.append(String.format(Locale.ROOT, "<tr><td class=\"name\">%s</td><td>%.1f %%</td><td>%.2f</td></tr>%n", range,
           100 * costs.ranges().get(i).share(), costs.ranges().get(i).relative()));
+    }
+    html.append("</table>\n");
+  }
+
+  private void gates(StringBuilder html) {
+    html.append("<table>\n<tr><th>gate</th><th>of the steps</th><th>KL</th><th>perplexity</th>")
+        .append("<th>KL per work saved, every step = 1</th></tr>\n");
+    for (LayerCosts.Gate gate : costs.gates()) {
+      html.append(String.format(Locale.ROOT, "<tr><td class=\"name\">%s</td><td>%.0f %%</td><td>%.4f</td><td>%+.2f %%</td>"
+          + "<td>%.2f</td></tr>%n", gate.name(), 100 * gate.share(), gate.divergence(), 100 * (gate.perplexity() - 1),
+          gate.relative()));
     }
     html.append("</table>\n");
   }

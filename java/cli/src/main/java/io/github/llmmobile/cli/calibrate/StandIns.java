@@ -4,9 +4,11 @@ import io.github.llmmobile.cli.compress.Work;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.bytedeco.javacpp.FloatPointer;
@@ -82,6 +84,11 @@ public final class StandIns {
     FloatBuffer place = rows.duplicate();
     place.position(index * floats).limit((index + 1) * floats);
     return place;
+  }
+
+  /** The parts that have one. */
+  Set<Integer> parts() {
+    return Collections.unmodifiableSet(standIns.keySet());
   }
 
   /**

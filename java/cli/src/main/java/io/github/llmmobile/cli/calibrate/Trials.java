@@ -2,13 +2,16 @@ package io.github.llmmobile.cli.calibrate;
 
 import io.github.llmmobile.LayerGates;
 import io.github.llmmobile.LlmSession;
+import io.github.llmmobile.ModelInfo;
 import io.github.llmmobile.PerplexityOptions;
 import io.github.llmmobile.PerplexityResult;
 import io.github.llmmobile.SessionStats;
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Collectors;
 
@@ -30,6 +33,7 @@ public final class Trials {
   private static final int AS_THEY_ARE = -1;
 
   private final LlmSession session;
+  private final StepTrials steps;
   private final StandIns standIns;
   private final TrialLog log;
   private final int windowTokens;
@@ -43,13 +47,17 @@ public final class Trials {
    * Nothing is measured yet.
    *
    * @param session of the model; its gates and stand-ins are changed (required)
+   * @param model shows its residual stream (required)
+   * @param info of the model (required)
    * @param standIns of its parts (required)
    * @param log takes the outcomes (required)
    * @param windowTokens the session's context
    * @param stopped asked again and again: true ends a measurement with a cancellation (required)
    */
-  public Trials(LlmSession session, StandIns standIns, TrialLog log, int windowTokens, BooleanSupplier stopped) {
+  public Trials(LlmSession session, Residuals model, ModelInfo info, StandIns standIns, TrialLog log, int windowTokens,
+      BooleanSupplier stopped) {
     this.session = session;
+    steps = new StepTrials(session, model, info, windowTokens, stopped);
     this.standIns = standIns;
     this.log = log;
     this.windowTokens = windowTokens;
@@ -97,6 +105,33 @@ public final class Trials {
     return measure(parts + " range " + range, parts, rank, LayerGates.byEntropy(order, edges, levels, 0), Text.STEPS);
   }
 
+  /**
+   * What gates cost that leave parts out of some steps of the held-out text: fitted to the text of the choice.
+   *
+   * @return by name of the gate, for each of the shares
+   */
+  Map<String, List<TrialLog.Outcome>> gates(List<Integer> parts, int rank, List<Double> shares) {
+    String key = "GATES " + parts + " rank " + rank + " ";
+    Map<String, List<TrialLog.Outcome>> known = new LinkedHashMap<>();
+    for (String gate : StepGate.NAMES) {
+      List<TrialLog.Outcome> outcomes = shares.stream().map(share -> log.find(key + gate + " " + share))
+          .flatMap(Optional::stream).toList();
+      if (outcomes.size() == shares.size()) {
+        known.put(gate, outcomes);
+      }
+    }
+    if (known.size() == StepGate.NAMES.size()) {
+      return known;
+    }
+    setStandIns(rank);
+    List<StepGate> gates = StepGate.fit(steps.measure(tokens.get(Text.CHOICE), parts));
+    List<Step> heldOut = steps.measure(tokens.get(Text.HELD_OUT), parts);
+    for (StepGate gate : gates) {
+      shares.forEach(share -> log.add(key + gate.name() + " " + share, gate.cost(heldOut, share)));
+    }
+    return gates(parts, rank, shares);
+  }
+
   private TrialLog.Outcome measure(String what, List<Integer> parts, int rank, LayerGates gates, Text text) {
     String key = text + " " + what + " rank " + rank;
     return log.find(key).orElseGet(() -> {
@@ -119,7 +154,7 @@ public final class Trials {
     if (rank == rankSet) {
       return;
     }
-    for (int part : session.skippableParts()) {
+    for (int part : standIns.parts()) {
       StandIn standIn = standIns.of(part);
       session.setBypass(part, rank, standIn.downOf(rank), standIn.upOf(rank), standIn.biasOf(rank));
     }

@@ -43,8 +43,13 @@ public record LayerRange(int from, int to) {
     throw new IllegalArgumentException("--layers needs A:B, such as 2:28, but is " + text);
   }
 
-  /** Whether a layer is among them. */
-  boolean contains(int layer) {
+  /**
+   * Whether a layer is among them.
+   *
+   * @param layer its number
+   * @return true if it is
+   */
+  public boolean contains(int layer) {
     return layer >= from && layer < to;
   }
 
