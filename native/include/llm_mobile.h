@@ -428,7 +428,8 @@ typedef struct llmm_kv_probe_result {
 
 // What quantised pages do to this model: evaluates a short built-in text with f16 and with quantised pages of
 // page_tokens tokens and compares the predictions. Takes as long as the prefill of about 1,800 tokens; the result is kept
-// with the model. n_threads: 0 = physical cores. LLMM_ERR_NOT_AVAILABLE: its cache cannot be paged.
+// with the model. n_threads: 0 = physical cores. LLMM_ERR_NOT_AVAILABLE: its cache cannot be paged, or it was loaded with a
+// part of its layers.
 LLMM_API llmm_status llmm_model_probe_kv(llmm_model * model, int32_t page_tokens, int32_t n_threads,
                                          llmm_kv_probe_result * out);
 

@@ -210,6 +210,9 @@ TEST_P(Layers, PartialModelsAnswerAsTheWhole) {
         const llmm_session_params outside = layers_of(params_, 1, 3);
         llmm_session * s = nullptr;
         EXPECT_STATUS(LLMM_ERR_RANGE, llmm_session_new(below.get(), &outside, &s));
+        llmm_kv_probe_result probe{};
+        probe.struct_size = sizeof probe;
+        EXPECT_STATUS(LLMM_ERR_NOT_AVAILABLE, llmm_model_probe_kv(above.get(), 16, 1, &probe));
     }
     p.layer_begin = 7;
     llmm_model * m = nullptr;

@@ -1,6 +1,7 @@
 #include "kv_probe.h"
 
 #include "evaluator.h"
+#include "failure.h"
 #include "sampler.h"
 
 #include <algorithm>
@@ -103,6 +104,9 @@ private:
 llmm_kv_probe_result probe_kv(const std::shared_ptr<model> & owner, int32_t page_tokens, int32_t n_threads) {
     if (const auto known = owner->known_probe(page_tokens)) {
         return *known;
+    }
+    if (owner->is_partial()) {
+        fail(LLMM_ERR_NOT_AVAILABLE, "quantised pages are tried on whole models, and this one was loaded with a part of its layers");
     }
     run probe(owner, page_tokens, n_threads);
     const std::vector<float> base = probe.logits(kv_quantize::f16);
