@@ -22,9 +22,8 @@ final class LayerPlan {
   /** The most of them. */
   static final int DRAFT_TOKENS = 8;
 
-  /** A text costs another model than the calibration's said: this much of a budget is used. */
-  private static final double USED_OF_BUDGET = 0.8;
-  private static final int MOST_COMBINATIONS = 1 << 20;
+  /** Texts of another kind than the calibration's cost up to three times what it said: this much of a budget is used. */
+  private static final double USED_OF_BUDGET = 1.0 / 3;
 
   private final LayerProfile profile;
   private final int rank;
@@ -103,39 +102,19 @@ final class LayerPlan {
   }
 
   /**
-   * For each range of entropy the prefix, so that all together save most and cost no more than the budget. All
-   * combinations are tried: there are few.
+   * For each range of entropy the longest prefix that costs a token there no more than the budget: how many tokens a text
+   * has in which range is its own, so none pays for another.
    */
   private int[] withinDivergence() {
     double budget = USED_OF_BUDGET * config.klBudget();
-    int ranges = profile.entropyShares().size();
-    int most = order.size();
-    while (most > 0 && Math.pow(most + 1, ranges) > MOST_COMBINATIONS) {
-      most--;
-    }
-    int[] tried = new int[ranges];
-    int[] best = new int[ranges];
-    double bestSaved = 0;
-    do {
-      double saved = saved(tried);
-      if (saved > bestSaved && cost(tried) <= budget) {
-        bestSaved = saved;
-        best = tried.clone();
+    int[] perRange = new int[profile.entropyShares().size()];
+    for (int i = 0; i < perRange.length; i++) {
+      double relative = profile.relativeDivergence().get(i);
+      while (perRange[i] < order.size() && relative * divergence.get(perRange[i] + 1) <= budget) {
+        perRange[i]++;
       }
-    } while (next(tried, most));
-    return best;
-  }
-
-  /** The next combination, as a number is counted up. */
-  private static boolean next(int[] digits, int most) {
-    for (int i = 0; i < digits.length; i++) {
-      if (digits[i] < most) {
-        digits[i]++;
-        return true;
-      }
-      digits[i] = 0;
     }
-    return false;
+    return perRange;
   }
 
   private double cost(int[] perRange) {
@@ -212,8 +191,8 @@ final class LayerPlan {
     }
     return config.mode() == LayerMode.STATIC
         ? "the cheapest part saves " + percent(work.get(1)) + " of a step, skip_budget is " + percent(config.skipBudget())
-        : "the cheapest part costs a divergence of " + number(divergence.get(1)) + ", kl_budget is "
-            + number(config.klBudget());
+        : "the cheapest part costs a divergence of " + number(divergence.get(1)) + ", a third of kl_budget is "
+            + number(USED_OF_BUDGET * config.klBudget());
   }
 
   private String parts() {
