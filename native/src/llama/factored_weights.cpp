@@ -21,9 +21,8 @@ int64_t rank_in_place_of(const llama_model_loader & file, const LLM_TN_IMPL & na
     if (shape.size() != 2 || name.suffix == nullptr || std::strcmp(name.suffix, "weight") != 0 || name.bid < 0) {
         return 0;
     }
-    const std::string whole = name.str();
-    const ggml_tensor * a = file.get_tensor_meta((whole + ".lr_a").c_str());
-    return a && !file.get_tensor_meta(whole.c_str()) ? a->ne[1] : 0;
+    const ggml_tensor * a = file.get_tensor_meta(LLM_TN_IMPL(name.arch, name.tensor, factor_a, name.bid, name.xid).str().c_str());
+    return a && !file.get_tensor_meta(name.str().c_str()) ? a->ne[1] : 0;
 }
 
 ggml_tensor * join_factors(ggml_tensor * a, ggml_tensor * b) {

@@ -1,5 +1,7 @@
 package io.github.llmmobile.cli.calibrate;
 
+import io.github.llmmobile.cli.algebra.LogSumExp;
+
 /** What a model says of the next token. */
 final class Prediction {
   private final double[] logProbabilities;
@@ -13,15 +15,7 @@ final class Prediction {
    * @param logits of the whole vocabulary (required)
    */
   Prediction(float[] logits) {
-    double most = Double.NEGATIVE_INFINITY;
-    for (float logit : logits) {
-      most = Math.max(most, logit);
-    }
-    double sum = 0;
-    for (float logit : logits) {
-      sum += Math.exp(logit - most);
-    }
-    double total = most + Math.log(sum);
+    double total = LogSumExp.of(logits);
     logProbabilities = new double[logits.length];
     double nats = 0;
     double largest = Double.NEGATIVE_INFINITY;

@@ -2,6 +2,7 @@ package io.github.llmmobile.cli.needle;
 
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.cli.algebra.LogSumExp;
 import io.github.llmmobile.cli.bench.CacheUse;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -52,21 +53,9 @@ public final class SessionEngine implements NeedleEngine {
     if (known == null) {
       known = session.logits();
       logits = known;
-      total = logSumExp(known);
+      total = LogSumExp.of(known);
     }
     return known[token] - total;
-  }
-
-  private static double logSumExp(float[] values) {
-    double most = Double.NEGATIVE_INFINITY;
-    for (float value : values) {
-      most = Math.max(most, value);
-    }
-    double sum = 0;
-    for (float value : values) {
-      sum += Math.exp(value - most);
-    }
-    return most + Math.log(sum);
   }
 
   @Override
