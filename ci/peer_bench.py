@@ -104,10 +104,11 @@ def measure_speed(args):
     ours_speed(args, "off", [0], 64, 8, 1)
     peer_speed(args, "0", [0], 64, 8, 1)
 
-    speeds = {side: {name: [] for name in VARIANTS} for side in ("ours", "peer")}
-    raw = {side: {name: [] for name in VARIANTS} for side in ("ours", "peer")}
+    settings = {name: flags for name, flags in VARIANTS.items() if args.flash_attention in ("both", flags[0])}
+    speeds = {side: {name: [] for name in settings} for side in ("ours", "peer")}
+    raw = {side: {name: [] for name in settings} for side in ("ours", "peer")}
     for pair in range(args.pairs):
-        for name, (our_flag, peer_flag) in VARIANTS.items():
+        for name, (our_flag, peer_flag) in settings.items():
             progress(f"pair {pair + 1} of {args.pairs}, {name}")
             for side, measure, flag in (("ours", ours_speed, our_flag), ("peer", peer_speed, peer_flag)):
                 run, record = measure(args, flag, depths, args.prompt, args.gen, args.repeat)
@@ -116,15 +117,16 @@ def measure_speed(args):
     progress("")
 
     results = []
-    for key in sorted(speeds["ours"]["flash attention off"][0], key=lambda k: (k[1], k[0])):
+    for key in sorted(speeds["ours"][next(iter(settings))][0], key=lambda k: (k[1], k[0])):
         test = f"{key[0]} at depth {key[1]}"
-        column = {side: {name: [run[key] for run in runs] for name, runs in variants.items()}
-                  for side, variants in speeds.items()}
+        column = {side: {name: [run[key] for run in runs] for name, runs in by_setting.items()}
+                  for side, by_setting in speeds.items()}
         best = {side: max(runs, key=lambda name: statistics.median(runs[name])) for side, runs in column.items()}
-        for name in VARIANTS:
+        for name in settings:
             results.append(compare(test, "tokens/s", name, column["ours"][name], column["peer"], name, higher=True))
-        results.append(compare(test, "tokens/s", "the better of each", column["ours"][best["ours"]], column["peer"],
-                               best["peer"], higher=True))
+        if len(settings) > 1:
+            results.append(compare(test, "tokens/s", "the better of each", column["ours"][best["ours"]], column["peer"],
+                                   best["peer"], higher=True))
     return results, raw
 
 
@@ -205,6 +207,7 @@ def main():
     parser.add_argument("--gen", type=int, default=32)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--pairs", type=int)
+    parser.add_argument("--flash-attention", choices=("both", "off", "on"), default="both")
     parser.add_argument("--pages", choices=sorted(k for k in PAGES if k))
     parser.add_argument("--start", action="store_true")
     parser.add_argument("--force", action="store_true")
@@ -223,7 +226,8 @@ def main():
         "model": {"file": os.path.basename(args.model), "sha256": sha256(args.model)},
         "commit": args.commit,
         "peer": {"version": args.peer_version, "tree": args.peer_tree},
-        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "pages", "start")},
+        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "flash_attention", "pages",
+                                                     "start")},
         "results": results,
         "runs": raw,
     }

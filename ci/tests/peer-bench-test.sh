@@ -51,6 +51,9 @@ check "fewer than five pairs are refused" 1 "fewer than 5 pairs"
 bench --pairs 5 --pages smallest
 holds "pages are asked for" grep -q -e '--smallest-tier true --no-probe' "$TURNS.arguments"
 holds "the record has their kind" grep -q '"pages": "smallest"' "$scratch/record.json"
+bench --pairs 5 --flash-attention off
+same "one setting is asked for" "$(tail -n 4 "$TURNS" | tr '\n' ' ')" "ours peer0 ours peer0 "
+holds "and nothing is called the better one" sh -c '! grep -q "the better of each" "$1"' sh "$scratch/record.json"
 bench --pairs 5 --pages q5
 check "an unknown kind is refused" 2 "q5"
 bench --start --pairs 5
