@@ -13,6 +13,7 @@ import io.github.llmmobile.cli.bench.BenchReport;
 import io.github.llmmobile.cli.bench.BenchResult;
 import io.github.llmmobile.cli.bench.BenchRunner;
 import io.github.llmmobile.cli.bench.BenchSubject;
+import io.github.llmmobile.cli.bench.BenchTokens;
 import io.github.llmmobile.cli.bench.SessionSubject;
 import io.github.llmmobile.cli.console.CliEnvironment;
 import io.github.llmmobile.cli.console.ProgressBar;
@@ -20,8 +21,12 @@ import io.github.llmmobile.cli.console.TextTable;
 import io.github.llmmobile.cli.console.Units;
 import io.github.llmmobile.config.InferenceConfig;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.IntFunction;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -32,6 +37,8 @@ import picocli.CommandLine.Option;
       "Works like llama-bench. For each depth the cache is filled once with that many random tokens (untimed), after a"
           + " warm-up. Then --repeat times: prefill of --prompt random tokens (pp), and greedy generation of --gen"
           + " tokens, one at a time, past the model's end token (tg). The cache goes back to the depth in between.",
+      "What a technique saves may depend on what the model reads: --file takes the tokens from a text. --baseline measures"
+          + " the same model with the same text and without techniques in turn, and says how many times as fast the techniques are.",
       "The context is the depth plus the longer of the two tests unless --context is larger. Unlike llama-bench, which"
           + " feeds random tokens and samples none, tg here contains sampling and the callback into Java.",
       "A time means little by itself: compare runs on the same machine that ran in turn, with nothing else running.",
@@ -42,6 +49,7 @@ import picocli.CommandLine.Option;
       "  llm-mobile bench --depth 0,2048,8192 --repeat 5 --json",
       "  llm-mobile bench --prompt 0 --gen 64 --threads 4",
       "  llm-mobile bench --depth 0,8192 --max-memory-mb 512 --smallest-tier",
+      "  llm-mobile bench --baseline --depth 4096 --file essays.txt --pruning-threshold 0.01 --max-memory-mb 512",
     })
 final class BenchCommand implements Callable<Integer> {
   private final CliEnvironment env;
@@ -66,6 +74,13 @@ final class BenchCommand implements Callable<Integer> {
       description = "Seed of the random tokens, default 42.")
   long seed;
 
+  @Option(names = {"-f", "--file"}, paramLabel = "FILE",
+      description = "Text, UTF-8, in the place of random tokens; at its end it begins again.")
+  @Nullable Path file;
+
+  @Option(names = "--baseline", description = "Beside the same model without techniques, in turn.")
+  boolean baseline;
+
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
   @Mixin CommonArguments common = new CommonArguments();
@@ -78,13 +93,19 @@ final class BenchCommand implements Callable<Integer> {
   public Integer call() {
     BenchPlan plan = plan();
     InferenceConfig config = configuration.merged();
+    String text = file == null ? "" : TextInput.file(file);
     Path path = models.path(env);
     try (Cancellation cancellation = new Cancellation(env.interrupts());
         LlmModel model = OpenSession.loadModel(env, models, path, cancellation)) {
-      Run run = new Run(model, config, cancellation);
+      Run run = new Run(model, cancellation);
+      List<IntFunction<BenchSubject>> contenders = new ArrayList<>();
+      contenders.add(needed -> run.open(needed, config));
+      if (baseline) {
+        contenders.add(run::open);
+      }
       List<BenchResult> results;
       try (ProgressBar bar = new ProgressBar(env, "bench")) {
-        results = new BenchRunner(plan, run::open, System::nanoTime, (what, fraction) -> {
+        results = new BenchRunner(plan, tokens(model, text), contenders, System::nanoTime, (what, fraction) -> {
           bar.label(what);
           bar.update(fraction);
           cancellation.stopIfRequested();
@@ -98,34 +119,58 @@ final class BenchCommand implements Callable<Integer> {
 
   private BenchPlan plan() {
     try {
-      return new BenchPlan(depths, prompt, gen, repeat, seed);
+      return new BenchPlan(depths, prompt, gen, repeat);
     } catch (IllegalArgumentException e) {
       throw new CliException(ExitCode.USAGE, String.valueOf(e.getMessage()), "", e);
     }
   }
 
+  private IntFunction<int[]> tokens(LlmModel model, String text) {
+    if (file == null) {
+      return BenchTokens.random(seed, model.info().vocabulary());
+    }
+    int[] ids = model.tokenize(text, true, false);
+    if (ids.length == 0) {
+      throw CliException.usage("--file " + file + " has no text", "give a file with as many words as the depth needs");
+    }
+    return BenchTokens.of(ids);
+  }
+
   /** What the sessions of one run have in common. */
   private final class Run {
     private final LlmModel model;
-    private final InferenceConfig config;
     private final Cancellation cancellation;
+    private final List<LlmSession> sessions = new CopyOnWriteArrayList<>();
     private List<TechniqueReport> techniques = List.of();
     private int threads;
 
-    Run(LlmModel model, InferenceConfig config, Cancellation cancellation) {
+    Run(LlmModel model, Cancellation cancellation) {
       this.model = model;
-      this.config = config;
       this.cancellation = cancellation;
     }
 
+    BenchSubject open(int neededTokens, InferenceConfig config) {
+      LlmSession session = session(neededTokens, config);
+      techniques = session.techniques();
+      threads = session.stats().threads();
+      return subject(session);
+    }
+
     BenchSubject open(int neededTokens) {
+      return subject(session(neededTokens, InferenceConfig.empty()));
+    }
+
+    private LlmSession session(int neededTokens, InferenceConfig config) {
       int context = models.context == null ? neededTokens : Math.max(models.context, neededTokens);
       LlmSession session = OpenSession.newSession(model, models,
           models.sessionOptions(context).toBuilder().contextTokens(context).build(), config);
-      cancellation.watch(session);
-      techniques = session.techniques();
-      threads = session.stats().threads();
-      return new SessionSubject(session, model.info().vocabulary(), Reports::cacheUse);
+      sessions.add(session);
+      cancellation.watch(() -> sessions.forEach(LlmSession::cancel));
+      return session;
+    }
+
+    private BenchSubject subject(LlmSession session) {
+      return new SessionSubject(session, Reports::cacheUse);
     }
   }
 
@@ -153,7 +198,12 @@ final class BenchCommand implements Callable<Integer> {
     settings.addProperty("prompt", plan.promptTokens());
     settings.addProperty("gen", plan.generatedTokens());
     settings.addProperty("repeat", plan.repeats());
-    settings.addProperty("seed", plan.seed());
+    if (file == null) {
+      settings.addProperty("seed", seed);
+    } else {
+      settings.addProperty("file", file.toString());
+    }
+    settings.addProperty("baseline", baseline);
     settings.addProperty("threads", run.threads);
     settings.addProperty("flash_attention", models.flashAttention.toString());
     JsonObject json = new JsonObject();

@@ -11,6 +11,7 @@ import io.github.llmmobile.SessionOptions;
 import io.github.llmmobile.cli.bench.BenchPlan;
 import io.github.llmmobile.cli.bench.BenchResult;
 import io.github.llmmobile.cli.bench.BenchRunner;
+import io.github.llmmobile.cli.bench.BenchTokens;
 import io.github.llmmobile.cli.bench.SessionSubject;
 import java.nio.file.Path;
 import java.util.List;
@@ -19,7 +20,8 @@ import org.jspecify.annotations.Nullable;
 
 /** How well and how fast a model predicts, beside the model that it was made of. */
 final class ModelMeter {
-  private static final BenchPlan SPEED = new BenchPlan(List.of(0), 0, 64, 5, 42);
+  private static final BenchPlan SPEED = new BenchPlan(List.of(0), 0, 64, 5);
+  private static final long SEED = 42;
 
   private final int[] tokens;
   private final int window;
@@ -114,9 +116,9 @@ final class ModelMeter {
   }
 
   private double speed(LlmModel model, @Nullable Path adapter) {
-    List<BenchResult> results = new BenchRunner(SPEED,
-        needed -> new SessionSubject(open(model, adapter, needed), model.info().vocabulary(), Reports::cacheUse),
-        System::nanoTime, (what, fraction) -> cancellation.stopIfRequested()).run();
+    List<BenchResult> results = new BenchRunner(SPEED, BenchTokens.random(SEED, model.info().vocabulary()),
+        List.of(needed -> new SessionSubject(open(model, adapter, needed), Reports::cacheUse)), System::nanoTime,
+        (what, fraction) -> cancellation.stopIfRequested()).run();
     return results.get(0).median();
   }
 }

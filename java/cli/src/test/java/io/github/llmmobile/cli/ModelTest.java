@@ -286,6 +286,22 @@ class ModelTest {
   }
 
   @Test
+  void benchComparesATextWithABaseline() throws IOException {
+    Path text = Files.writeString(folder.resolve("bench.txt"), "The sky is blue because the air scatters blue light.");
+    JsonObject json = json(TestCli.real().run("bench", "--json", "--baseline", "--file", text.toString(), "--depth", "40",
+        "--prompt", "0", "--gen", "4", "--repeat", "2", "--max-memory-mb", "16"));
+    JsonObject row = json.getAsJsonArray("results").get(0).getAsJsonObject();
+    assertEquals(2, row.getAsJsonArray("baseline_tokens_per_second").size());
+    assertTrue(row.get("ratio").getAsDouble() > 0);
+    assertTrue(json.getAsJsonObject("settings").get("baseline").getAsBoolean());
+
+    Files.writeString(text, "");
+    TestCli.Outcome empty = TestCli.real().run("bench", "--file", text.toString());
+    assertEquals(2, empty.code());
+    assertTrue(empty.err().contains("has no text"), empty.err());
+  }
+
+  @Test
   void perplexityAgainstItselfIsWithoutDivergence() throws IOException {
     Path text = Files.writeString(folder.resolve("text.txt"),
         "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. ".repeat(20));

@@ -38,6 +38,11 @@ interface LiveWorker extends AutoCloseable {
     };
   }
 
+  /** What is known of it when a test fails. */
+  default String state() {
+    return "it runs in this process";
+  }
+
   /** One of the counters. */
   default long counter(String name) {
     Matcher line = Pattern.compile("(?m)^llmm_worker_" + name + " ([0-9]+)$").matcher(metrics());

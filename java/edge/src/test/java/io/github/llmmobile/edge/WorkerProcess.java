@@ -25,6 +25,7 @@ final class WorkerProcess implements LiveWorker {
   private static final String PROGRAM = System.getProperty("llmm.edge.program");
   private static final Pattern METRICS_PORT = Pattern.compile("\"metrics_port\":([0-9]+)");
   private static final long KB = 1024;
+  private static final int LOG_END = 4000;
 
   private final Path log;
   private final Process process;
@@ -95,6 +96,13 @@ final class WorkerProcess implements LiveWorker {
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+  }
+
+  @Override
+  public String state() {
+    String log = log();
+    return (process.isAlive() ? "it runs" : "it ended with " + process.exitValue()) + ", and says "
+        + log.substring(Math.max(0, log.length() - LOG_END));
   }
 
   /** Where it has its counters. */

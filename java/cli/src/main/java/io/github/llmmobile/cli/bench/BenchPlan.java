@@ -9,9 +9,8 @@ import java.util.List;
  * @param promptTokens tokens per prefill measurement; 0 leaves prefill out
  * @param generatedTokens decoded tokens per decode measurement; 0 leaves decoding out
  * @param repeats measurements of each kind at each depth
- * @param seed of the random tokens that fill the cache
  */
-public record BenchPlan(List<Integer> depths, int promptTokens, int generatedTokens, int repeats, long seed) {
+public record BenchPlan(List<Integer> depths, int promptTokens, int generatedTokens, int repeats) {
   /**
    * Checks and copies.
    *
@@ -19,7 +18,6 @@ public record BenchPlan(List<Integer> depths, int promptTokens, int generatedTok
    * @param promptTokens 0 or more, not 0 together with generatedTokens
    * @param generatedTokens 0 or more
    * @param repeats 1 or more
-   * @param seed any number
    * @throws IllegalArgumentException naming the option that is out of range
    */
   public BenchPlan {

@@ -2,11 +2,12 @@ package io.github.llmmobile.cli.bench;
 
 import java.util.Arrays;
 
-/** One row of a benchmark: a test at a depth, measured several times. */
+/** One row of a benchmark: a test at a depth, measured several times, alone or in turn with a baseline. */
 public final class BenchResult {
   private final String test;
   private final int depth;
   private final double[] tokensPerSecond;
+  private final double[] baseline;
   private final CacheUse cache;
 
   /**
@@ -15,15 +16,20 @@ public final class BenchResult {
    * @param test such as "pp512" or "tg32" (required)
    * @param depth tokens in the cache before each measurement
    * @param tokensPerSecond one speed per repetition, in the order of measuring, at least one (required)
+   * @param baseline those of the baseline, each measured right before or after the one above; empty without one (required)
    * @param cache what the key-value cache takes after it (required)
    */
-  public BenchResult(String test, int depth, double[] tokensPerSecond, CacheUse cache) {
+  public BenchResult(String test, int depth, double[] tokensPerSecond, double[] baseline, CacheUse cache) {
     if (tokensPerSecond.length == 0) {
       throw new IllegalArgumentException("no repetition of " + test);
+    }
+    if (baseline.length > 0 && baseline.length != tokensPerSecond.length) {
+      throw new IllegalArgumentException(baseline.length + " repetitions of the baseline of " + test);
     }
     this.test = test;
     this.depth = depth;
     this.tokensPerSecond = tokensPerSecond.clone();
+    this.baseline = baseline.clone();
     this.cache = cache;
   }
 
@@ -42,31 +48,48 @@ public final class BenchResult {
     return tokensPerSecond.clone();
   }
 
+  /** {@return the baseline's speeds; empty without one} */
+  public double[] baseline() {
+    return baseline.clone();
+  }
+
+  /** {@return for each repetition the speed as a multiple of the baseline's; empty without one} */
+  public double[] ratios() {
+    double[] ratios = new double[baseline.length];
+    Arrays.setAll(ratios, i -> tokensPerSecond[i] / baseline[i]);
+    return ratios;
+  }
+
   /** {@return what the key-value cache takes after it} */
   public CacheUse cache() {
     return cache;
   }
 
-  /** {@return the speed in the middle; with an even number of repetitions the mean of the middle two} */
+  /** {@return the speed in the middle} */
   public double median() {
-    double[] sorted = sorted();
-    int middle = sorted.length / 2;
-    return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+    return median(tokensPerSecond);
   }
 
   /** {@return the slowest repetition} */
   public double slowest() {
-    return sorted()[0];
+    return Arrays.stream(tokensPerSecond).min().orElseThrow();
   }
 
   /** {@return the fastest repetition} */
   public double fastest() {
-    return sorted()[tokensPerSecond.length - 1];
+    return Arrays.stream(tokensPerSecond).max().orElseThrow();
   }
 
-  private double[] sorted() {
-    double[] sorted = tokensPerSecond.clone();
+  /**
+   * The number in the middle; of an even number of them the mean of the middle two.
+   *
+   * @param numbers at least one (required)
+   * @return their median
+   */
+  static double median(double[] numbers) {
+    double[] sorted = numbers.clone();
     Arrays.sort(sorted);
-    return sorted;
+    int middle = sorted.length / 2;
+    return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   }
 }

@@ -2,13 +2,10 @@ package io.github.llmmobile.cli.bench;
 
 /** What a benchmark works on: a session, or a stand-in in tests. */
 public interface BenchSubject extends AutoCloseable {
-  /** {@return the number of different tokens} */
-  int vocabulary();
-
   /**
    * Appends tokens and evaluates them.
    *
-   * @param tokens ids below {@link #vocabulary()} (required)
+   * @param tokens ids of the model (required)
    */
   void eval(int[] tokens);
 

@@ -10,25 +10,17 @@ import java.util.function.Function;
 /** A session as the subject of a benchmark. */
 public final class SessionSubject implements BenchSubject {
   private final LlmSession session;
-  private final int vocabulary;
   private final Function<SessionStats, CacheUse> cache;
 
   /**
    * Takes a session over; closing the subject closes it.
    *
    * @param session an empty session (required)
-   * @param vocabulary number of tokens of its model
    * @param cache says what the cache takes (required)
    */
-  public SessionSubject(LlmSession session, int vocabulary, Function<SessionStats, CacheUse> cache) {
+  public SessionSubject(LlmSession session, Function<SessionStats, CacheUse> cache) {
     this.session = session;
-    this.vocabulary = vocabulary;
     this.cache = cache;
-  }
-
-  @Override
-  public int vocabulary() {
-    return vocabulary;
   }
 
   @Override

@@ -12,29 +12,31 @@ import java.util.List;
 final class FakeSubject implements BenchSubject {
   static final long PREFILL_NANOS = 1_000;
   static final long DECODE_NANOS = 10_000;
+  static final int VOCABULARY = 100;
 
   final int contextTokens;
   final List<String> calls = new ArrayList<>();
   final long[] clock;
+  private final long slowness;
   private int length;
   boolean closed;
 
   FakeSubject(int contextTokens, long[] clock) {
-    this.contextTokens = contextTokens;
-    this.clock = clock;
+    this(contextTokens, clock, 1);
   }
 
-  @Override
-  public int vocabulary() {
-    return 100;
+  FakeSubject(int contextTokens, long[] clock, long slowness) {
+    this.contextTokens = contextTokens;
+    this.clock = clock;
+    this.slowness = slowness;
   }
 
   @Override
   public void eval(int[] tokens) {
-    assertTrue(Arrays.stream(tokens).allMatch(token -> token >= 0 && token < vocabulary()));
+    assertTrue(Arrays.stream(tokens).allMatch(token -> token >= 0 && token < VOCABULARY));
     length += tokens.length;
     assertTrue(length <= contextTokens, length + " tokens in a context of " + contextTokens);
-    clock[0] += PREFILL_NANOS * tokens.length;
+    clock[0] += slowness * PREFILL_NANOS * tokens.length;
     calls.add("eval " + tokens.length);
   }
 
@@ -52,7 +54,7 @@ final class FakeSubject implements BenchSubject {
     clock[0] += PREFILL_NANOS * 777;
     length = history.length;
     for (int i = 0; i < tokens; i++) {
-      clock[0] += i == 0 ? 0 : DECODE_NANOS;
+      clock[0] += i == 0 ? 0 : slowness * DECODE_NANOS;
       length++;
       onToken.run();
     }
