@@ -30,7 +30,6 @@ struct low_rank_view {
     const void * a = nullptr;
     const void * b = nullptr;
     const float * scale = nullptr;           // [rank]
-    const void * next = nullptr;             // what is read after these factors, as a hint; it need not exist any more
 };
 
 class low_rank {
@@ -43,8 +42,6 @@ public:
     low_rank & operator=(const low_rank &) = delete;
 
     const low_rank_view & view() const { return view_; }
-    // Says which factors a step reads after these.
-    void precede(const low_rank & next) { view_.next = next.view_.a; }
     int32_t n_blocks() const { return (view_.n_out + low_rank_block - 1) / low_rank_block; }
     uint64_t bytes() const { return bytes_.size() + scale_.size() * sizeof(float); }
 

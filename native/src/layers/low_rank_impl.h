@@ -10,14 +10,10 @@ constexpr int32_t low_rank_ahead = 4096;                 // bytes
 constexpr int low_rank_tile = W >= 16 ? 4 : 2;         // rows
 
 // Factors are short, and processors' own prefetching begins anew at each page.
-inline void fetch(const void * p, int32_t bytes) {
-    for (int32_t i = 0; i < bytes; i += 64) {
-        simd::prefetch(static_cast<const uint8_t *>(p) + i);
-    }
-}
-
 inline void fetch_ahead(const void * p, int32_t bytes) {
-    fetch(static_cast<const uint8_t *>(p) + low_rank_ahead, bytes);
+    for (int32_t i = 0; i < bytes; i += 64) {
+        simd::prefetch(static_cast<const uint8_t *>(p) + low_rank_ahead + i);
+    }
 }
 
 // code[row][j + k] = scale * scale_k * (row j + k of A) x, for J components of a group of `width`, of which `a` is the first.
@@ -153,13 +149,9 @@ void add_low_rank_rows(const low_rank_view & f, float scale, const float * x, pt
 void add_low_rank(const low_rank_view & f, float scale, const float * x, ptrdiff_t x_stride, float * y, ptrdiff_t y_stride, int32_t n,
                   int32_t begin, int32_t end) {
     switch (f.type) {
-        case low_rank_type::f32: add_low_rank_rows<float>(f, scale, x, x_stride, y, y_stride, n, begin, end); break;
-        case low_rank_type::f16: add_low_rank_rows<uint16_t>(f, scale, x, x_stride, y, y_stride, n, begin, end); break;
-        case low_rank_type::i8: add_low_rank_rows<int8_t>(f, scale, x, x_stride, y, y_stride, n, begin, end); break;
-    }
-    // Comes from memory while the matrix before it is multiplied. Many rows take so long that it does not matter.
-    if (n == 1 && f.next) {
-        fetch(f.next, low_rank_ahead);
+        case low_rank_type::f32: return add_low_rank_rows<float>(f, scale, x, x_stride, y, y_stride, n, begin, end);
+        case low_rank_type::f16: return add_low_rank_rows<uint16_t>(f, scale, x, x_stride, y, y_stride, n, begin, end);
+        case low_rank_type::i8: return add_low_rank_rows<int8_t>(f, scale, x, x_stride, y, y_stride, n, begin, end);
     }
 }
 

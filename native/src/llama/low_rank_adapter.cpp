@@ -9,15 +9,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace llmm {
@@ -98,32 +95,7 @@ low_rank_type type_for(const llama_adapter_lora_weight & w, bool small) {
                                                                      : low_rank_type::f16;
 }
 
-using taken_factors = std::map<std::string, std::shared_ptr<low_rank>>;            // by the name of the matrix
-
-// Where a step comes to a matrix, as far as llama.cpp's graphs are alike: its layer, and its place in the layer.
-std::pair<int, size_t> place_of(const std::string & name) {
-    static const char * const order[] = { "attn_q", "attn_v", "attn_k", "attn_output", "ffn_gate", "ffn_up", "ffn_down" };
-    int layer = -1, at = 0;
-    if (std::sscanf(name.c_str(), "blk.%d.%n", &layer, &at) != 1) {
-        return { -1, 0 };
-    }
-    const std::string matrix = name.substr((size_t) at, name.find('.', (size_t) at) - (size_t) at);
-    return { layer, (size_t) (std::find(std::begin(order), std::end(order), matrix) - std::begin(order)) };
-}
-
-void chain(const taken_factors & taken) {
-    std::map<std::pair<int, size_t>, low_rank *> in_order;
-    for (const auto & [name, factors] : taken) {
-        in_order[place_of(name)] = factors.get();
-    }
-    low_rank * last = nullptr;
-    for (const auto & [place, factors] : in_order) {
-        if (last) {
-            last->precede(*factors);
-        }
-        last = factors;
-    }
-}
+using taken_factors = std::map<std::string, std::shared_ptr<const low_rank>>;      // by the name of the matrix
 
 // Leaves of llama.cpp's tensors the shapes, and the data of those that are still in use.
 void hand_over(llama_adapter_lora & adapter, taken_factors & taken) {
@@ -209,7 +181,6 @@ void apply_by_own_nodes(llama_adapter_lora & adapter, int32_t rank, bool small) 
         taken[name] = std::make_shared<low_rank>(type_for(w, small), (int32_t) w.a->ne[0], (int32_t) w.b->ne[1], (int32_t) wanted, a.data(),
                                                  b.data(), (int32_t) all);
     }
-    chain(taken);
     hand_over(adapter, taken);
 }
 

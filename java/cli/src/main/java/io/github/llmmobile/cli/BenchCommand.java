@@ -38,7 +38,8 @@ import picocli.CommandLine.Option;
           + " warm-up. Then --repeat times: prefill of --prompt random tokens (pp), and greedy generation of --gen"
           + " tokens, one at a time, past the model's end token (tg). The cache goes back to the depth in between.",
       "What a technique saves may depend on what the model reads: --file takes the tokens from a text. --baseline measures"
-          + " the same model with the same text and without techniques in turn, and says how many times as fast the techniques are.",
+          + " the same model with the same text in turn, without techniques (plain) or with the memory manager alone (paged),"
+          + " and says how many times as fast as that the model is with all that is asked for.",
       "The context is the depth plus the longer of the two tests unless --context is larger. Unlike llama-bench, which"
           + " feeds random tokens and samples none, tg here contains sampling and the callback into Java.",
       "A time means little by itself: compare runs on the same machine that ran in turn, with nothing else running.",
@@ -49,7 +50,7 @@ import picocli.CommandLine.Option;
       "  llm-mobile bench --depth 0,2048,8192 --repeat 5 --json",
       "  llm-mobile bench --prompt 0 --gen 64 --threads 4",
       "  llm-mobile bench --depth 0,8192 --max-memory-mb 512 --smallest-tier",
-      "  llm-mobile bench --baseline --depth 4096 --file essays.txt --pruning-threshold 0.01 --max-memory-mb 512",
+      "  llm-mobile bench --baseline=paged --depth 4096 --file essays.txt --pruning-threshold 0.01 --max-memory-mb 512",
     })
 final class BenchCommand implements Callable<Integer> {
   private final CliEnvironment env;
@@ -78,12 +79,26 @@ final class BenchCommand implements Callable<Integer> {
       description = "Text, UTF-8, in the place of random tokens; at its end it begins again.")
   @Nullable Path file;
 
-  @Option(names = "--baseline", description = "Beside the same model without techniques, in turn.")
-  boolean baseline;
+  @Option(names = "--baseline", paramLabel = "plain|paged", arity = "0..1", fallbackValue = "plain",
+      description = "Beside the same model without techniques, or with its pages alone, in turn.")
+  @Nullable Baseline baseline;
 
   @Mixin ModelArguments models = new ModelArguments();
   @Mixin ConfigArguments configuration = new ConfigArguments();
   @Mixin CommonArguments common = new CommonArguments();
+
+  /** What is measured in turn with what was asked for. */
+  enum Baseline {
+    plain, paged;
+
+    InferenceConfig of(InferenceConfig config) {
+      InferenceConfig.Builder baseline = InferenceConfig.builder();
+      if (this == paged) {
+        config.memoryManager().ifPresent(baseline::memoryManager);
+      }
+      return baseline.build();
+    }
+  }
 
   BenchCommand(CliEnvironment env) {
     this.env = env;
@@ -100,8 +115,9 @@ final class BenchCommand implements Callable<Integer> {
       Run run = new Run(model, cancellation);
       List<IntFunction<BenchSubject>> contenders = new ArrayList<>();
       contenders.add(needed -> run.open(needed, config));
-      if (baseline) {
-        contenders.add(run::open);
+      if (baseline != null) {
+        InferenceConfig without = baseline.of(config);
+        contenders.add(needed -> run.openBaseline(needed, without));
       }
       List<BenchResult> results;
       try (ProgressBar bar = new ProgressBar(env, "bench")) {
@@ -156,8 +172,8 @@ final class BenchCommand implements Callable<Integer> {
       return subject(session);
     }
 
-    BenchSubject open(int neededTokens) {
-      return subject(session(neededTokens, InferenceConfig.empty()));
+    BenchSubject openBaseline(int neededTokens, InferenceConfig config) {
+      return subject(session(neededTokens, config));
     }
 
     private LlmSession session(int neededTokens, InferenceConfig config) {
@@ -203,7 +219,7 @@ final class BenchCommand implements Callable<Integer> {
     } else {
       settings.addProperty("file", file.toString());
     }
-    settings.addProperty("baseline", baseline);
+    settings.addProperty("baseline", baseline == null ? null : baseline.name());
     settings.addProperty("threads", run.threads);
     settings.addProperty("flash_attention", models.flashAttention.toString());
     JsonObject json = new JsonObject();

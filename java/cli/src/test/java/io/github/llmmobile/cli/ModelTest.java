@@ -293,7 +293,7 @@ class ModelTest {
     JsonObject row = json.getAsJsonArray("results").get(0).getAsJsonObject();
     assertEquals(2, row.getAsJsonArray("baseline_tokens_per_second").size());
     assertTrue(row.get("ratio").getAsDouble() > 0);
-    assertTrue(json.getAsJsonObject("settings").get("baseline").getAsBoolean());
+    assertEquals("plain", json.getAsJsonObject("settings").get("baseline").getAsString());
 
     Files.writeString(text, "");
     TestCli.Outcome empty = TestCli.real().run("bench", "--file", text.toString());
