@@ -226,8 +226,8 @@ def main():
         "model": {"file": os.path.basename(args.model), "sha256": sha256(args.model)},
         "commit": args.commit,
         "peer": {"version": args.peer_version, "tree": args.peer_tree},
-        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "flash_attention", "pages",
-                                                     "start")},
+        "settings": {k: getattr(args, k) for k in ("threads", "depth", "prompt", "gen", "repeat", "pairs", "flash_attention",
+                                                   "pages", "start")},
         "results": results,
         "runs": raw,
     }

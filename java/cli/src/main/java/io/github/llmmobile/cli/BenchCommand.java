@@ -117,7 +117,7 @@ final class BenchCommand implements Callable<Integer> {
       contenders.add(needed -> run.open(needed, config));
       if (baseline != null) {
         InferenceConfig without = baseline.of(config);
-        contenders.add(needed -> run.openBaseline(needed, without));
+        contenders.add(needed -> run.subject(run.session(needed, without)));
       }
       List<BenchResult> results;
       try (ProgressBar bar = new ProgressBar(env, "bench")) {
@@ -172,11 +172,7 @@ final class BenchCommand implements Callable<Integer> {
       return subject(session);
     }
 
-    BenchSubject openBaseline(int neededTokens, InferenceConfig config) {
-      return subject(session(neededTokens, config));
-    }
-
-    private LlmSession session(int neededTokens, InferenceConfig config) {
+    LlmSession session(int neededTokens, InferenceConfig config) {
       int context = models.context == null ? neededTokens : Math.max(models.context, neededTokens);
       LlmSession session = OpenSession.newSession(model, models,
           models.sessionOptions(context).toBuilder().contextTokens(context).build(), config);
@@ -185,7 +181,7 @@ final class BenchCommand implements Callable<Integer> {
       return session;
     }
 
-    private BenchSubject subject(LlmSession session) {
+    BenchSubject subject(LlmSession session) {
       return new SessionSubject(session, Reports::cacheUse);
     }
   }

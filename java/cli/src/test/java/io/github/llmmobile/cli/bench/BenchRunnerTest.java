@@ -87,45 +87,18 @@ class BenchRunnerTest {
   @Test
   void theSecondRepetitionBeginsWithTheBaseline() {
     List<String> order = new ArrayList<>();
-    run(new BenchPlan(List.of(0), 0, 8, 3), List.of(context -> new Noting("ours", order), context -> new Noting("base", order)));
+    run(new BenchPlan(List.of(0), 0, 8, 3), List.of(noting("ours", order), noting("base", order)));
     assertEquals(List.of("ours", "base", "ours", "base", "base", "ours", "ours", "base"), order, "a warm-up comes first");
   }
 
-  private final class Noting implements BenchSubject {
-    private final FakeSubject subject = open(10, 1);
-    private final String name;
-    private final List<String> order;
-
-    Noting(String name, List<String> order) {
-      this.name = name;
-      this.order = order;
-    }
-
-    @Override
-    public void eval(int[] tokens) {
-      subject.eval(tokens);
-    }
-
-    @Override
-    public void rewind(int tokens) {
-      subject.rewind(tokens);
-    }
-
-    @Override
-    public void generate(int[] history, int tokens, Runnable onToken) {
-      order.add(name);
-      subject.generate(history, tokens, onToken);
-    }
-
-    @Override
-    public CacheUse cache() {
-      return subject.cache();
-    }
-
-    @Override
-    public void close() {
-      subject.close();
-    }
+  private IntFunction<BenchSubject> noting(String name, List<String> order) {
+    return context -> new FakeSubject(context, clock) {
+      @Override
+      public void generate(int[] history, int tokens, Runnable onToken) {
+        order.add(name);
+        super.generate(history, tokens, onToken);
+      }
+    };
   }
 
   @Test

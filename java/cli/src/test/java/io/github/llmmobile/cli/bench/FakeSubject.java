@@ -9,7 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /** A subject with a clock of its own: each evaluated token takes a fixed time. */
-final class FakeSubject implements BenchSubject {
+class FakeSubject implements BenchSubject {
   static final long PREFILL_NANOS = 1_000;
   static final long DECODE_NANOS = 10_000;
   static final int VOCABULARY = 100;
