@@ -1,9 +1,9 @@
 // Writes the raw logits of a fixed series of evaluations to a file: logits_dump <model.gguf> <output> <n_threads>.
 //
-// The program uses the public llama.h alone, so that it can be built against the patched tree and against a stock
-// one. Off means off: both must write the same bytes. The series covers a prefill in several steps, greedy decoding,
-// two sequences in one batch, one of them copied from the other, and removal of a tail; each with flash attention
-// off and on.
+// The program can be built against the patched tree and against a stock one; with LLMM_PATCHED it multiplies by our
+// kernels, as the library does. Off means off: both must write the same bytes. The series covers a prefill in several
+// steps, greedy decoding, two sequences in one batch, one of them copied from the other, and removal of a tail; each
+// with flash attention off and on.
 //
 // File: for each record its name, length-prefixed (u32), the number of floats (u64) and the floats, all in the
 // machine's byte order.
@@ -18,6 +18,10 @@
 #include <vector>
 
 #include "llama.h"
+
+#ifdef LLMM_PATCHED
+#include "row_products_hook.h"
+#endif
 
 namespace {
 
@@ -196,6 +200,9 @@ int main(int argc, char ** argv) {
         }
         llama_log_set([](ggml_log_level, const char *, void *) {}, nullptr);
         llama_backend_init();
+#ifdef LLMM_PATCHED
+        llmm::install_row_products();
+#endif
         {
             dump_file out(argv[2]);
             std::unique_ptr<llama_model, model_deleter> model(

@@ -1,6 +1,7 @@
 #include "session/log.h"
 
 #include "guard.h"
+#include "llama/row_products_hook.h"
 #include "session/assert_scope.h"
 #include "session/utf8.h"
 
@@ -100,6 +101,7 @@ void start_engine() {
         if (ggml_backend_dev_count() == 0) {
             ggml_backend_load_all();
         }
+        install_row_products();
     });
     if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
         fail(LLMM_ERR_NO_BACKEND, "no compute back end fits this CPU");

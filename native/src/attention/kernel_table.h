@@ -1,10 +1,11 @@
-// The kernels over pages, and of low-rank factors. One table per instruction set, chosen once by dispatch.cpp; results differ between tables in
+// The kernels over pages, of low-rank factors and of quantised weights. One table per instruction set, chosen once by dispatch.cpp; results differ between tables in
 // the last bits and never between numbers of threads.
 #pragma once
 
 #include "page_layout.h"
 
 #include "layers/low_rank.h"
+#include "matmul/row_products.h"
 
 namespace llmm {
 
@@ -81,6 +82,9 @@ struct kernel_table {
 
     // f32 -> f16, n a multiple of 16.
     void (*to_half)(const float * x, int32_t n, uint16_t * out);
+
+    // Null where there is none.
+    void (*multiply_rows)(weight_format, const row_products &);
 };
 
 // Floats of one row's partial result.

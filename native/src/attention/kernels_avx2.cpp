@@ -4,8 +4,12 @@
 
 #include "kernels_impl.h"
 #include "layers/low_rank_impl.h"
+#include "matmul/row_simd_avx2.h"
+
+#include "matmul/row_products_impl.h"
 
 const llmm::kernel_table llmm::avx2_kernels = {
-    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half
+    "avx2", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half,
+    multiply_rows
 };
 #endif

@@ -5,5 +5,6 @@
 #include "layers/low_rank_impl.h"
 
 const llmm::kernel_table llmm::generic_kernels = {
-    "generic", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half
+    "generic", attend<attend_rows_float>, rotate, store, quantize, dequantize, merge, add_mass, entropy, add_low_rank, to_half,
+    nullptr
 };

@@ -1,5 +1,7 @@
 package io.github.llmmobile.cli.bench;
 
+import io.github.llmmobile.LlmCancelledException;
+
 /** What a benchmark works on: a session, or a stand-in in tests. */
 public interface BenchSubject extends AutoCloseable {
   /**
@@ -22,6 +24,7 @@ public interface BenchSubject extends AutoCloseable {
    * @param history all tokens before the generated ones; those in the cache are not evaluated again (required)
    * @param tokens number of tokens to generate
    * @param onToken called after each token (required)
+   * @throws LlmCancelledException if it was cancelled before the last token
    */
   void generate(int[] history, int tokens, Runnable onToken);
 

@@ -1,9 +1,12 @@
 package io.github.llmmobile.cli.bench;
 
 import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.GenerationResult;
+import io.github.llmmobile.LlmCancelledException;
 import io.github.llmmobile.LlmSession;
 import io.github.llmmobile.Prompt;
 import io.github.llmmobile.SessionStats;
+import io.github.llmmobile.StopReason;
 import io.github.llmmobile.Token;
 import java.util.function.Function;
 
@@ -36,11 +39,14 @@ public final class SessionSubject implements BenchSubject {
   @Override
   public void generate(int[] history, int tokens, Runnable onToken) {
     GenerationOptions options = GenerationOptions.greedy().toBuilder().maxTokens(tokens).ignoreEos(true).build();
-    session.generate(Prompt.tokens(history), options, token -> {
+    GenerationResult result = session.generate(Prompt.tokens(history), options, token -> {
       if (token.id() != Token.NO_ID) {
         onToken.run();
       }
     });
+    if (result.stopReason() == StopReason.CANCELLED) {
+      throw new LlmCancelledException("interrupted");
+    }
   }
 
   @Override
