@@ -184,13 +184,49 @@ void bench_read(benchmark::State & state) {
     report(state, from, seconds() - begin, (double) from.bytes(), 0);
 }
 
+// Weights of layer_bytes, rows of 576, in the pieces that ggml hands to a thread.
+void bench_products(benchmark::State & state, const kernel_table & table, weight_format format, int32_t columns) {
+    constexpr int32_t n_blocks = 18;
+    const int32_t x_row = n_blocks * (format == weight_format::q4_1 ? 20 : 34), y_row = n_blocks * (format == weight_format::q4_1 ? 36 : 34);
+    const int32_t piece = columns == 1 ? 64 : 16;
+    const int32_t rows = (int32_t) (layer_bytes / x_row) / piece * piece;
+    const std::vector<uint8_t> x((size_t) rows * x_row, 0x21), y((size_t) columns * y_row, 0x21);
+    std::vector<float> out((size_t) rows * columns);
+    const double begin = seconds();
+    for (auto _ : state) {
+        for (int32_t i = 0; i < rows; i += piece) {
+            table.multiply_rows(format, { n_blocks, x.data() + (size_t) i * x_row, x_row, piece, y.data(), y_row, columns, out.data() + i, rows });
+        }
+        benchmark::ClobberMemory();
+    }
+    const double each = (seconds() - begin) / (double) state.iterations();
+    state.counters["GB/s"] = (double) x.size() / each / 1e9;
+    state.counters["ns/block-column"] = 1e9 * each / ((double) rows * n_blocks * columns);
+}
+
 template <typename F>
 void add(const std::string & name, F && f) {
     benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMillisecond)->UseRealTime();
 }
 
+void add_products() {
+    for (const auto & [format, name] : { std::make_pair(weight_format::q4_1, "q4_1"), std::make_pair(weight_format::q8_0, "q8_0") }) {
+        for (const char * isa : { "avx2", "avx512" }) {
+            const kernel_table * t = kernels_named(isa);
+            for (const int32_t columns : { 1, 2, 4, 8 }) {
+                if (t) {
+                    const weight_format f = format;
+                    add(std::string("products/") + isa + "/" + name + "/" + std::to_string(columns),
+                        [=](benchmark::State & s) { bench_products(s, *t, f, columns); });
+                }
+            }
+        }
+    }
+}
+
 void add_all() {
     add("read", bench_read);
+    add_products();
     for (const int32_t dim : { 64, 128, 256 }) {
         for (const page_format f : { page_format::f16, page_format::q4, page_format::q42 }) {
             for (const char * isa : { "generic", "avx2", "avx512", "neon" }) {

@@ -669,7 +669,7 @@ typedef struct llmm_stats {
     int64_t  sample_us;               // time in sampling
     uint64_t model_bytes;             // weights
     uint64_t kv_bytes;                // key-value cache
-    uint64_t compute_bytes;           // work buffers
+    uint64_t compute_bytes;           // work buffers and graphs
     // Paged cache; 0 without one. A page counts once, whatever the number of layers.
     uint64_t kv_peak_bytes;           // most bytes that pages, tables and buffers took
     uint64_t kv_budget_bytes;         // in force

@@ -591,7 +591,7 @@ TEST_F(RealModel, SmolLmGivesTheSameWithDrafts) {
         GTEST_SKIP() << path << " is absent";
     }
     const token_list text = tokenize(model_.get(), read_file(path).substr(0, 400000), false);
-    int same = 0;
+    int same = 0, steps = 0, right = 0, proposed = 0;
     double plain = 0, drafted = 0;
     const int32_t prompts = is_long() ? 50 : 8;
     for (int32_t i = 0; i < prompts; i++) {
@@ -601,10 +601,15 @@ TEST_F(RealModel, SmolLmGivesTheSameWithDrafts) {
         const drafted_run b = run_drafted(model_.get(), page_tokens, part, 32, i % 2 ? 0 : 8);
         same += a.g.tokens() == b.g.tokens();
         plain += (i % 2 ? b : a).seconds();
-        drafted += (i % 2 ? a : b).seconds();
+        const drafted_run & with = i % 2 ? a : b;
+        drafted += with.seconds();
+        steps += int(with.stats.draft_steps);
+        right += int(with.stats.draft_accepted);
+        proposed += int(with.stats.draft_proposed);
     }
     EXPECT_EQ(prompts, same);
-    std::printf("drafts, essays: %d of %d the same, %.3fx\n", same, prompts, plain / drafted);
+    std::printf("drafts, essays: %d of %d the same, %.3fx (%d of %d tokens in %d steps right)\n", same, prompts, plain / drafted, right,
+                proposed, steps);
 }
 
 }  // namespace

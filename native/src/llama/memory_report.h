@@ -9,7 +9,7 @@ namespace llmm {
 
 struct memory_report {
     uint64_t kv_bytes = 0;         // key-value cache
-    uint64_t compute_bytes = 0;    // work buffers
+    uint64_t compute_bytes = 0;    // work buffers and graphs
 };
 
 memory_report report_memory(const llama_context * context);

@@ -9,10 +9,10 @@ namespace {
 
 constexpr int32_t least_plain = 4;             // plain steps before the first draft: without them nothing is known
 constexpr int32_t most_without_plain = 64;     // then one plain step tells what it takes by now
-constexpr double first_account = 1.5;
+constexpr double first_account = 1.0;
 constexpr double income = 0.015;               // per plain step
 constexpr double most_account = 8, least_account = -4;
-constexpr double first_slope = 0.25;
+constexpr double first_slope = 0.4;
 constexpr int32_t longest_first = 2;           // while nothing is known of the cost
 constexpr double time_gain = 0.1, cost_gain = 0.2, right_gain = 0.15;
 constexpr double outlier = 3;                  // a step that takes so many times what it should was disturbed

@@ -292,7 +292,7 @@ public final class SessionStats {
   }
 
   /**
-   * Size of the session's work buffers.
+   * Size of the session's work buffers and graphs.
    *
    * @return bytes
    */
