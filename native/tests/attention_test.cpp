@@ -2,6 +2,8 @@
 // values that the pages hold, and the codecs against the layout that page_layout.h promises.
 #include "attention/attend.h"
 
+#include "kernel_support.h"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -34,9 +36,8 @@ block_ptr new_block(size_t n) {
 std::vector<const kernel_table *> tables() {
     std::vector<const kernel_table *> list;
     const char * only = std::getenv("LLMM_ISA");
-    for (const char * name : { "generic", "avx2", "avx512", "neon" }) {
-        const kernel_table * t = kernels_named(name);
-        if (t && (!only || std::strcmp(only, name) == 0)) {
+    for (const kernel_table * t : all_tables()) {
+        if (!only || std::strcmp(only, t->name) == 0) {
             list.push_back(t);
         }
     }
@@ -56,12 +57,6 @@ std::vector<double> rotated(const std::vector<double> & x) {
         }
     }
     return y;
-}
-
-double f16_to_double(uint16_t h) {
-    const int exponent = h >> 10 & 31, fraction = h & 1023;
-    const double size = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
-    return h & 0x8000 ? -size : size;                          // no page holds infinities
 }
 
 // The nearest f16, of two the even one.

@@ -1,6 +1,7 @@
 // Low-rank factors: every table of kernels against sums in f64, and the same bits however the work is cut.
-#include "attention/kernel_table.h"
 #include "layers/low_rank.h"
+
+#include "kernel_support.h"
 
 #include <gtest/gtest.h>
 
@@ -14,16 +15,6 @@
 namespace {
 
 using namespace llmm;
-
-std::vector<const kernel_table *> tables() {
-    std::vector<const kernel_table *> found;
-    for (const char * name : { "generic", "avx2", "avx512", "neon" }) {
-        if (const kernel_table * table = kernels_named(name)) {
-            found.push_back(table);
-        }
-    }
-    return found;
-}
 
 // Numbers with few digits, which f16 holds exactly, or any.
 std::vector<float> numbers(size_t n, uint32_t seed, bool short_ones = false) {
@@ -76,7 +67,7 @@ bool same_bits(const std::vector<float> & a, const std::vector<float> & b) {
 }
 
 void expect_sums(const product & p, const low_rank & factors, double tolerance) {
-    for (const kernel_table * table : tables()) {
+    for (const kernel_table * table : all_tables()) {
         for (const int32_t rows : { 1, 2, 3, 8, 9 }) {
             SCOPED_TRACE(std::string(table->name) + ", " + std::to_string(p.n_in) + " -> " + std::to_string(p.n_out) + ", rank " +
                          std::to_string(p.rank) + ", rows " + std::to_string(rows));
@@ -161,7 +152,7 @@ TEST(LowRank, TakesTheFirstComponents) {
         std::copy_n(p.b.begin() + o * 11, 4, own.b.begin() + o * 4);
     }
     const auto x = numbers(96, 3), y = numbers(80, 4);
-    for (const kernel_table * table : tables()) {
+    for (const kernel_table * table : all_tables()) {
         EXPECT_TRUE(same_bits(run(*table, *p.pack(), x, y, 1, 1), run(*table, *own.pack(), x, y, 1, 1))) << table->name;
     }
 }
@@ -171,7 +162,7 @@ TEST(LowRank, OfZerosAddsNothing) {
     std::fill(p.a.begin(), p.a.end(), 0.0f);
     std::fill(p.b.begin(), p.b.end(), 0.0f);
     const auto x = numbers(40, 3), y = numbers(50, 4);
-    for (const kernel_table * table : tables()) {
+    for (const kernel_table * table : all_tables()) {
         EXPECT_TRUE(same_bits(y, run(*table, *p.pack(), x, y, 1, 1))) << table->name;
     }
 }
@@ -182,7 +173,7 @@ void expect_same_bits_however_cut(low_rank_type type) {
     const product p(100, 200, 13, 13);
     const auto factors = p.pack(type);
     const auto x = numbers((size_t) rows * p.n_in, 3), y = numbers((size_t) rows * p.n_out, 4);
-    for (const kernel_table * table : tables()) {
+    for (const kernel_table * table : all_tables()) {
         const auto whole = run(*table, *factors, x, y, 1.5f, rows);
         for (int32_t cut = 1; cut < rows; cut++) {
             auto parts = y;

@@ -1,6 +1,8 @@
 // ggml with our products: the same bits as with its own, and it does ask us.
 #include "row_products_hook.h"
 
+#include "cpu_backend.h"
+
 #include "attention/kernel_table.h"
 
 #include "paged_support.h"
@@ -11,6 +13,7 @@
 #include "ggml-cpu.h"
 #include "ggml.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -21,12 +24,8 @@ namespace {
 
 using multiply_rows = bool (*)(ggml_type, int64_t, const void *, size_t, int64_t, const void *, size_t, int64_t, float *, size_t);
 
-ggml_backend_dev_t cpu() {
-    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-}
-
 void set_products(multiply_rows f) {
-    ((void (*)(multiply_rows)) ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu()), "ggml_llmm_set_multiply_rows"))(f);
+    llmm::cpu_function<void (*)(multiply_rows)>("ggml_llmm_set_multiply_rows")(f);
 }
 
 // W x for random numbers, W in a type.
@@ -37,7 +36,7 @@ std::vector<float> product(ggml_type type, int64_t n, int64_t rows, int64_t colu
     ggml_tensor * y = ggml_mul_mat(ctx.get(), w, x);
     ggml_cgraph * graph = ggml_new_graph(ctx.get());
     ggml_build_forward_expand(graph, y);
-    ggml_backend_ptr backend(ggml_backend_dev_init(cpu(), nullptr));
+    ggml_backend_ptr backend(ggml_backend_init_by_type(GGML_BACKEND_DEVICE_TYPE_CPU, nullptr));
     ggml_backend_buffer_ptr memory(ggml_backend_alloc_ctx_tensors(ctx.get(), backend.get()));
 
     std::mt19937 random(7);

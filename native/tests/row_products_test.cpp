@@ -1,5 +1,5 @@
 // Products of quantised rows: every table against the sums in ggml's order and in f64, whatever the number of rows.
-#include "attention/kernel_table.h"
+#include "kernel_support.h"
 
 #include <gtest/gtest.h>
 
@@ -21,16 +21,11 @@ struct layout {
 
 constexpr layout layouts[] = { { weight_format::q4_1, "q4_1", 20, 36, 2 }, { weight_format::q8_0, "q8_0", 34, 34, 1 } };
 
-uint16_t half_of(double magnitude_exponent, bool negative, int mantissa) {
-    return (uint16_t) ((negative ? 0x8000 : 0) | (((int) magnitude_exponent + 15) << 10) | mantissa);
-}
-
+// The f16 that a block has there.
 float value_of(const uint8_t * p) {
     uint16_t h;
     std::memcpy(&h, p, sizeof(h));
-    const int exponent = (h >> 10) & 31, mantissa = h & 1023;
-    const float size = exponent == 0 ? std::ldexp((float) mantissa, -24) : std::ldexp((float) (1024 + mantissa), exponent - 25);
-    return h & 0x8000 ? -size : size;
+    return (float) f16_to_double(h);
 }
 
 // Rows of blocks, with bytes of another value between them.
@@ -46,7 +41,7 @@ struct rows {
             for (int32_t b = 0; b < n_blocks; b++) {
                 uint8_t * block = data.data() + r * stride + (ptrdiff_t) b * bytes;
                 for (int32_t h = 0; h < halves; h++) {
-                    const uint16_t half = half_of((int) (random() % 12) - 10, random() % 2, random() % 1024);
+                    const auto half = (uint16_t) (random() % 2 << 15 | (5 + random() % 12) << 10 | random() % 1024);
                     std::memcpy(block + 2 * h, &half, sizeof(half));
                 }
                 for (int32_t i = 2 * halves; i < bytes; i++) {
@@ -129,9 +124,8 @@ void compare(const kernel_table & table, const layout & l, int32_t n_blocks, int
 
 template <typename F>
 void for_each_table(F f) {
-    for (const char * name : { "generic", "avx2", "avx512", "neon" }) {
-        const kernel_table * table = kernels_named(name);
-        if (table && table->multiply_rows) {
+    for (const kernel_table * table : all_tables()) {
+        if (table->multiply_rows) {
             for (const layout & l : layouts) {
                 f(*table, l);
             }

@@ -1,5 +1,6 @@
 #include "build_info.h"
 #include "guard.h"
+#include "llama/cpu_backend.h"
 #include "session/cpu.h"
 #include "session/log.h"
 
@@ -36,9 +37,8 @@ const char * llmm_system_info(void) {
         auto features = nlohmann::ordered_json::array();
         try {
             llmm::start_engine();
-            ggml_backend_dev_t dev = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-            ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(dev);
-            auto get = (ggml_backend_get_features_t) ggml_backend_reg_get_proc_address(reg, "ggml_backend_get_features");
+            const auto get = llmm::cpu_function<ggml_backend_get_features_t>("ggml_backend_get_features");
+            ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
             for (auto * f = get ? get(reg) : nullptr; f && f->name; f++) {
                 if (std::string(f->value) != "0") {
                     features.push_back(f->name);

@@ -1,8 +1,9 @@
 #include "row_products_hook.h"
 
+#include "cpu_backend.h"
+
 #include "attention/kernel_table.h"
 
-#include "ggml-backend.h"
 #include "ggml-cpu.h"
 
 #include <array>
@@ -76,13 +77,11 @@ bool gives_the_same(const known_type & t, ggml_vec_dot_t dot) {
 }  // namespace
 
 void install_row_products() {
-    const ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    if (!cpu || !kernels().multiply_rows) {
+    const auto traits = cpu_function<decltype(&ggml_get_type_traits_cpu)>("ggml_get_type_traits_cpu");
+    const auto set = cpu_function<void (*)(decltype(&multiply))>("ggml_llmm_set_multiply_rows");
+    if (!traits || !set || !kernels().multiply_rows) {
         return;
     }
-    const ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(cpu);
-    const auto traits = (decltype(&ggml_get_type_traits_cpu)) ggml_backend_reg_get_proc_address(reg, "ggml_get_type_traits_cpu");
-    const auto set = (void (*)(decltype(&multiply))) ggml_backend_reg_get_proc_address(reg, "ggml_llmm_set_multiply_rows");
     for (known_type & t : known_types()) {
         const ggml_type_traits_cpu & theirs = *traits(t.type);
         t.same = theirs.vec_dot_type == t.activations && gives_the_same(t, theirs.vec_dot);

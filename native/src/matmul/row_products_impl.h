@@ -5,10 +5,11 @@
 
 #include "row_products.h"
 
+#include "attention/kernel_math_impl.h"
+
 #include <immintrin.h>
 
 #include <cstring>
-#include <type_traits>
 
 namespace {
 
@@ -120,29 +121,20 @@ template <weight_format F>
 void multiply_rows_of(const row_products & p) {
     static_assert(row_simd::columns <= 4, "read_scales reads four");
     float scales[2 * row_simd::columns * llmm::most_row_blocks + 8];
-    int32_t j = 0;
-    const auto go = [&](auto columns) {
+    for_each_tile<row_simd::columns>(p.n_y, [&](auto columns, int32_t j) {
         constexpr int C = decltype(columns)::value;
-        for (; j + C <= p.n_y; j += C) {
-            const uint8_t * y = p.y + j * p.y_stride;
-            read_scales<F, C>(p.n_blocks, y, p.y_stride, scales);
-            for (int32_t i = 0; i < p.n_x; i += row_tile) {
-                const int n_x = p.n_x - i < row_tile ? p.n_x - i : row_tile;
-                const uint8_t * x[row_tile];
-                for (int r = 0; r < row_tile; r++) {
-                    x[r] = p.x + (i + (r < n_x ? r : 0)) * p.x_stride;
-                }
-                row_products_tile<F, C>(p.n_blocks, x, j == 0 ? x[0] + row_prefetch : nullptr, y, p.y_stride, scales,
-                                        p.out + j * p.out_stride + i, p.out_stride, n_x);
+        const uint8_t * y = p.y + j * p.y_stride;
+        read_scales<F, C>(p.n_blocks, y, p.y_stride, scales);
+        for (int32_t i = 0; i < p.n_x; i += row_tile) {
+            const int n_x = p.n_x - i < row_tile ? p.n_x - i : row_tile;
+            const uint8_t * x[row_tile];
+            for (int r = 0; r < row_tile; r++) {
+                x[r] = p.x + (i + (r < n_x ? r : 0)) * p.x_stride;
             }
+            row_products_tile<F, C>(p.n_blocks, x, j == 0 ? x[0] + row_prefetch : nullptr, y, p.y_stride, scales,
+                                    p.out + j * p.out_stride + i, p.out_stride, n_x);
         }
-    };
-    go(std::integral_constant<int, row_simd::columns>{});
-    if constexpr (row_simd::columns > 3) {
-        go(std::integral_constant<int, 3>{});
-    }
-    go(std::integral_constant<int, 2>{});
-    go(std::integral_constant<int, 1>{});
+    });
 }
 
 void multiply_rows(weight_format format, const row_products & p) {

@@ -4,6 +4,7 @@
 #include "attention/kernel_table.h"
 #include "cpu_gate.h"
 #include "failure.h"
+#include "llama/cpu_backend.h"
 #include "llama/new_context.h"
 #include "llama/output_limit.h"
 #include "log.h"
@@ -42,17 +43,12 @@ double kv_estimate_bytes(const model & m, int32_t n_ctx) {
     return 2.0 * 2.0 * n_ctx * llama_model_n_layer(m.get()) * llama_model_n_embd(m.get()) / heads * heads_kv;
 }
 
-// Functions of the CPU back end, found by name: with run-time dispatch it is a plug-in and cannot be linked.
 struct threadpool_api {
-    decltype(&ggml_threadpool_new) make;
-    decltype(&ggml_threadpool_free) free;
+    decltype(&ggml_threadpool_new) make = cpu_function<decltype(make)>("ggml_threadpool_new");
+    decltype(&ggml_threadpool_free) free = cpu_function<decltype(free)>("ggml_threadpool_free");
 
     static const threadpool_api & get() {
-        static const threadpool_api api = [] {
-            ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU));
-            return threadpool_api{ (decltype(&ggml_threadpool_new)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_new"),
-                                   (decltype(&ggml_threadpool_free)) ggml_backend_reg_get_proc_address(reg, "ggml_threadpool_free") };
-        }();
+        static const threadpool_api api;
         return api;
     }
 };
