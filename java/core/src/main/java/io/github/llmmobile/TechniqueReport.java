@@ -14,6 +14,8 @@ public final class TechniqueReport {
     OFF
   }
 
+  static final String NOT_ASKED = "the configuration does not ask for it";
+
   private final String technique;
   private final Status status;
   private final String detail;
@@ -40,6 +42,15 @@ public final class TechniqueReport {
    */
   public Status status() {
     return status;
+  }
+
+  /**
+   * Whether the configuration asks for it, be it in vain.
+   *
+   * @return whether the reason is worth reading
+   */
+  public boolean asked() {
+    return !detail.equals(NOT_ASKED);
   }
 
   /**

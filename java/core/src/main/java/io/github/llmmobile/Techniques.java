@@ -21,7 +21,6 @@ final class Techniques {
   private static final String NO_LAYERS = "it names neither a profile of the model (llm-mobile calibrate) nor factors (llm-mobile"
       + " compress), and is not lossless";
   private static final String NOT_TRIED = "not tried yet";
-  private static final String NOT_ASKED = "the configuration does not ask for it";
 
   private Techniques() {}
 
@@ -150,6 +149,6 @@ final class Techniques {
   private static TechniqueReport report(String technique, boolean asked, String missing) {
     return asked
         ? new TechniqueReport(technique, TechniqueReport.Status.NOT_AVAILABLE, missing)
-        : new TechniqueReport(technique, TechniqueReport.Status.OFF, NOT_ASKED);
+        : new TechniqueReport(technique, TechniqueReport.Status.OFF, TechniqueReport.NOT_ASKED);
   }
 }

@@ -91,26 +91,26 @@ final class CalibrateCommand implements Callable<Integer> {
           + " choice is measured.")
   List<Integer> ranks = List.of();
 
-  @Option(names = "--parts", paramLabel = "N", defaultValue = "12",
+  @Option(names = "--parts", paramLabel = "N",
       description = "The most parts that can be left out together, default 12.")
-  int parts;
+  int parts = 12;
 
-  @Option(names = "--max-kl", paramLabel = "X", defaultValue = "0.5",
+  @Option(names = "--max-kl", paramLabel = "X",
       description = "Stop adding parts before their divergence is above this, default 0.5.")
-  double maxKl;
+  double maxKl = 0.5;
 
-  @Option(names = "--depth", paramLabel = "N", defaultValue = "1024",
+  @Option(names = "--depth", paramLabel = "N",
       description = "Length of the contexts for which work is weighed, default 1024: the longer, the more the attention"
           + " parts save.")
-  int depth;
+  int depth = 1024;
 
   @Option(names = "--tokens", paramLabel = "N", defaultValue = "10000",
       description = "Tokens of the text that the stand-ins are fitted to, default 10000.")
   int tokens;
 
-  @Option(names = "--trial-tokens", paramLabel = "N", defaultValue = "2048",
+  @Option(names = "--trial-tokens", paramLabel = "N",
       description = "Tokens after them by which parts are chosen, default 2048.")
-  int trialTokens;
+  int trialTokens = 2048;
 
   @Option(names = "--eval-tokens", paramLabel = "N", defaultValue = "4096",
       description = "Tokens after them by which the choice is measured, default 4096.")

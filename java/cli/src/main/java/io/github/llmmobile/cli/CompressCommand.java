@@ -46,6 +46,8 @@ import picocli.CommandLine.Parameters;
       "replace puts factors of a low rank in the place of matrices. That saves only below a rank of n m / (n + m), and"
           + " costs small models far more than a smaller type would. Such models run here alone; with --densify the"
           + " factors are multiplied out again, so that the model runs everywhere, without being smaller.",
+      "bypass makes stand-ins of a low rank for whole parts of layers, and measures which parts can be left out for them:"
+          + " it is llm-mobile calibrate with one rank, and writes its profile.",
       "What counts as near is what the matrices make of a text (--text): its first --tokens tokens show what goes into"
           + " them, the next --eval-tokens are predicted before and after for the report.",
       "Ctrl-C leaves nothing behind. docs/compression.md has method, sources and figures.",
@@ -56,11 +58,12 @@ import picocli.CommandLine.Parameters;
       "      --text essays.txt --output m-r8.gguf",
       "  llm-mobile compress m.gguf --mode replace --target-size 0.9 \\",
       "      --text essays.txt --output m-90.gguf --json",
+      "  llm-mobile compress m.gguf --mode bypass --rank 64 --layers 5:9 --text essays.txt --output m.profile",
     })
 final class CompressCommand implements Callable<Integer> {
   /** What is done with the factors. */
   enum Mode {
-    COMPENSATE, REPLACE;
+    COMPENSATE, REPLACE, BYPASS;
 
     /** As it is typed. */
     @Override
@@ -82,6 +85,7 @@ final class CompressCommand implements Callable<Integer> {
 
   private static final int WINDOW = 512;
   private static final int DEFAULT_RANK = 8;
+  private static final int DEFAULT_BYPASS_RANK = 64;
   /** A perplexity so many times that of the original is that of a broken model. */
   private static final double BROKEN = 2;
   private static final long MOMENT_BYTES = 1L << 30;
@@ -92,11 +96,13 @@ final class CompressCommand implements Callable<Integer> {
   Path model = Path.of("");
 
   @Option(names = "--mode", required = true, paramLabel = "MODE",
-      description = "compensate: add what a smaller type loses. replace: stand in for matrices.")
+      description = "compensate: add what a smaller type loses. replace: stand in for matrices. bypass: stand in for parts of"
+          + " layers.")
   Mode mode = Mode.COMPENSATE;
 
   @Option(names = {"-r", "--rank"}, paramLabel = "R",
-      description = "Rank of the factors. With compensate default 8; with replace either this or --target-size.")
+      description = "Rank of the factors. With compensate default 8, with bypass 64; with replace either this or"
+          + " --target-size.")
   @Nullable Integer rank;
 
   @Option(names = "--target-size", paramLabel = "X",
@@ -104,7 +110,8 @@ final class CompressCommand implements Callable<Integer> {
           + " where they lose least.")
   @Nullable Double targetSize;
 
-  @Option(names = "--layers", paramLabel = "A:B", description = "Only layers A to B - 1, such as 2:28. Default: all.")
+  @Option(names = "--layers", paramLabel = "A:B",
+      description = "Only layers A to B - 1, such as 2:28. Default: all; with replace all but the first and the last.")
   @Nullable String layers;
 
   @Option(names = "--base-type", paramLabel = "TYPE",
@@ -142,7 +149,7 @@ final class CompressCommand implements Callable<Integer> {
   boolean densify;
 
   @Option(names = {"-o", "--output"}, required = true, paramLabel = "FILE",
-      description = "With compensate the adapter, with replace the model.")
+      description = "With compensate the adapter, with replace the model, with bypass the profile.")
   Path output = Path.of("");
 
   @Option(names = "--base-output", paramLabel = "FILE",
@@ -163,7 +170,10 @@ final class CompressCommand implements Callable<Integer> {
   }
 
   @Override
-  public Integer call() {
+  public Integer call() throws IOException {
+    if (mode == Mode.BYPASS) {
+      return bypass().call();
+    }
     checkOptions();
     LayerRange range = range(layers);
     ModelFiles.requireModel(model);
@@ -178,13 +188,34 @@ final class CompressCommand implements Callable<Integer> {
       if (file.metadata().containsKey("split.count")) {
         throw new CliException(ExitCode.NOT_AVAILABLE, "models in several files cannot be compressed", "");
       }
-      Report report = new Run(model, file, Weights.of(file, range), read, cancellation, bar, files).run();
+      LayerRange chosen = layers == null && mode == Mode.REPLACE ? Weights.innerLayers(file) : range;
+      Report report = new Run(model, file, Weights.of(file, chosen), read, cancellation, bar, files).run();
       bar.close();
       show(report);
       files.commit();
       env.flush();
       return ExitCode.OK.number();
     }
+  }
+
+  /** Stand-ins for parts of layers are part of a profile, which another command makes. */
+  private CalibrateCommand bypass() {
+    if (targetSize != null || baseType != null || baseOutput != null || factorType != null || densify || bench
+        || matrices != Integer.MAX_VALUE) {
+      throw CliException.usage("--mode bypass has --rank, --layers, --tokens, --eval-tokens and --threads, and no other"
+          + " options", "llm-mobile calibrate has more");
+    }
+    CalibrateCommand command = new CalibrateCommand(env);
+    command.model = model;
+    command.text = text;
+    command.output = output;
+    command.layers = layers;
+    command.ranks = List.of(rank == null ? DEFAULT_BYPASS_RANK : rank);
+    command.tokens = tokens;
+    command.evalTokens = evalTokens;
+    command.threads = threads;
+    command.common = common;
+    return command;
   }
 
   private void checkOptions() {
@@ -314,7 +345,7 @@ final class CompressCommand implements Callable<Integer> {
         report.matrices = weights.size();
         int[] shown = Arrays.copyOf(all, Math.min(all.length, tokens));
         try (TextCalibration calibration = new TextCalibration(InputTaps.of(session), weights, shown, WINDOW,
-            MOMENT_BYTES, stage("", 0.1, 0.3)::onStep)) {
+            mode == Mode.REPLACE, MOMENT_BYTES, stage("", 0.1, 0.3)::onStep)) {
           if (mode == Mode.COMPENSATE) {
             compensate(calibration, meter, predictions, report);
           } else {

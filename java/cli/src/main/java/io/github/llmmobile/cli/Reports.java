@@ -96,9 +96,9 @@ final class Reports {
           stats.gateSkippedParts() / (double) stats.gateSteps(), stats.gateSteps()));
     }
     for (TechniqueReport report : techniques) {
-      if (report.status() != TechniqueReport.Status.OFF) {
+      if (report.asked()) {
         table.row(report.technique(),
-            (report.status() == TechniqueReport.Status.ACTIVE ? "" : "not available: ") + report.detail());
+            (report.status() == TechniqueReport.Status.NOT_AVAILABLE ? "not available: " : "") + report.detail());
       }
     }
     return table;

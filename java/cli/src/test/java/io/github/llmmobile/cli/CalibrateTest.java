@@ -1,5 +1,6 @@
 package io.github.llmmobile.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -72,6 +73,21 @@ class CalibrateTest {
     refused(6, "no parts that can be left out");
   }
 
+  @Test
+  void compressMakesTheSameProfile() throws IOException {
+    Files.writeString(text, "the world and the stop hello to he ".repeat(1000));
+    TestCli.Outcome here = calibrate(new TestCli(), "--ranks", "4", "--trial-tokens", "2048", "--parts", "12",
+        "--max-kl", "0.5");
+    assertEquals(0, here.code(), here.err());
+    byte[] profile = Files.readAllBytes(output);
+    Files.delete(output);
+    TestCli.Outcome there = new TestCli().run("compress", "--mode", "bypass", "--rank", "4", model.toString(), "--text",
+        text.toString(), "--tokens", "600", "--eval-tokens", "1024", "--threads", "1", "--output", output.toString());
+    assertEquals(0, there.code(), there.err());
+    assertEquals(here.out(), there.out());
+    assertArrayEquals(profile, Files.readAllBytes(output));
+  }
+
   private List<Path> files() throws IOException {
     try (Stream<Path> files = Files.list(folder)) {
       return files.sorted().toList();
@@ -120,6 +136,11 @@ class CalibrateTest {
     JsonObject stats = JsonParser.parseString(run.out()).getAsJsonObject().getAsJsonObject("stats");
     assertEquals(3 * stats.get("gate_steps").getAsInt(), stats.get("gate_skipped_parts").getAsInt(), stats.toString());
     assertTrue(run.err().contains("leaves out"), run.err());
+
+    TestCli.Outcome careful = TestCli.real().run("run", "--model", model.toString(), "--raw", "--stats", "--max-tokens", "5",
+        "--layer-profile", output.toString(), "--kl-budget", "0.000001", "hello");
+    assertEquals(0, careful.code(), careful.err());
+    assertTrue(careful.err().contains("leaves nothing out: the cheapest part costs a divergence of "), careful.err());
   }
 
   @Test

@@ -55,6 +55,7 @@ class CompressTest {
     refused(2, "--target-size must be", "--mode", "replace", "--target-size", "1.5");
     refused(2, "--factor-type", "--mode", "replace", "--rank", "8", "--factor-type", "F16");
     refused(2, "--layers", "--mode", "replace", "--rank", "8", "--layers", "5");
+    refused(2, "--mode bypass has", "--mode", "bypass", "--base-type", "Q4_0");
     tokens = 5;
     refused(2, "--tokens must be", "--mode", "replace", "--rank", "8");
     tokens = 600;

@@ -15,6 +15,9 @@ import io.github.llmmobile.cli.algebra.Matrix;
  * nearest product of rank k.
  */
 final class LowRank {
+  /** Of the mean variance; keeps inputs that lie in a subspace solvable. */
+  private static final double RIDGE = 1e-9;
+
   private final Matrix a;
   private final Matrix b;
   private final double[] energies;
@@ -55,6 +58,26 @@ final class LowRank {
       energies[i] = Math.max(0, energies[i]);
     }
     return new LowRank(new Matrix(rank, w.cols(), right), new Matrix(rank, w.rows(), left).transposed(), energies);
+  }
+
+  /**
+   * The left factor that goes best with a right one, which may have been rounded: B = W S A^T (A S A^T)^-1.
+   *
+   * @param w the matrix, outputs by inputs
+   * @param moment S, inputs by inputs
+   * @param a the right factor, rank by inputs
+   */
+  static Matrix nearestLeft(Matrix w, Matrix moment, Matrix a) {
+    Matrix seen = LinearAlgebra.product(a, moment);
+    Matrix gram = LinearAlgebra.symmetric(LinearAlgebra.productTransposed(seen, a));
+    double ridge = 0;
+    for (int i = 0; i < gram.rows(); i++) {
+      ridge += gram.data()[i * gram.cols() + i] * RIDGE / gram.rows();
+    }
+    for (int i = 0; i < gram.rows(); i++) {
+      gram.data()[i * gram.cols() + i] += Math.max(ridge, Double.MIN_NORMAL);
+    }
+    return LinearAlgebra.solve(gram, LinearAlgebra.productTransposed(seen, w)).transposed();
   }
 
   private static double rms(double[] values, int from, int count) {

@@ -189,17 +189,20 @@ public final class Replacement {
     return GgufTensor.of(name, typeOf(weight), cols, rows);
   }
 
+  /** Writes the factors of one matrix, and returns which share of what it puts out is lost, rounding included. */
   private double replace(GgufWriter writer, GgufTensor weight, int rank, boolean dense) {
     TensorType stored = typeOf(weight);
-    LowRank factors = LowRank.nearest(Weights.read(original, weight), moments.of(weight), rank);
+    Matrix w = Weights.read(original, weight);
+    Matrix moment = moments.of(weight);
+    Matrix a = Weights.rounded(stored, LowRank.nearest(w, moment, rank).a());
+    Matrix b = LowRank.nearestLeft(w, moment, a);
     if (dense) {
-      Matrix product =
-          LinearAlgebra.product(Weights.rounded(stored, factors.b()), Weights.rounded(stored, factors.a()));
-      writer.write(Weights.encode(stored, product));
+      writer.write(Weights.encode(stored, LinearAlgebra.product(Weights.rounded(stored, b), a)));
     } else {
-      writer.write(Weights.encode(stored, factors.a()));
-      writer.write(Weights.encode(stored, factors.b()));
+      writer.write(Weights.encode(stored, a));
+      writer.write(Weights.encode(stored, b));
     }
-    return factors.energy() > 0 ? factors.lossAt(rank) / factors.energy() : 0;
+    Matrix lost = w.minus(LinearAlgebra.product(Weights.rounded(stored, b), a));
+    return LinearAlgebra.energy(lost, moment) / Math.max(LinearAlgebra.energy(w, moment), Double.MIN_NORMAL);
   }
 }

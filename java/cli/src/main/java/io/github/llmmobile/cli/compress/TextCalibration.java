@@ -27,6 +27,7 @@ public final class TextCalibration implements Calibration, AutoCloseable {
   private final InputRows source;
   private final int[] tokens;
   private final int windowTokens;
+  private final boolean evenly;
   private final Work work;
   private final long memory;
   /** Width of the inputs by weight, without those that share another one's. */
@@ -43,14 +44,17 @@ public final class TextCalibration implements Calibration, AutoCloseable {
    * @param weights the weights that will be asked for (required)
    * @param tokens the text (required)
    * @param windowTokens how many are read together
+   * @param evenly whether no token counts more than most: without, the moments of some inputs are those of the few tokens
+   *     with massive activations (Sun et al., arXiv 2402.17762), which say little about all others
    * @param memory bytes for moments
    * @param work hears of each window (required)
    */
-  public TextCalibration(InputRows rows, List<GgufTensor> weights, int[] tokens, int windowTokens, long memory,
-      Work work) {
+  public TextCalibration(InputRows rows, List<GgufTensor> weights, int[] tokens, int windowTokens,
+      boolean evenly, long memory, Work work) {
     this.source = rows;
     this.tokens = tokens.clone();
     this.windowTokens = windowTokens;
+    this.evenly = evenly;
     this.memory = memory;
     this.work = work;
     Map<String, Integer> all = new HashMap<>();
@@ -135,11 +139,30 @@ public final class TextCalibration implements Calibration, AutoCloseable {
     long at = 0;
     for (String name : names) {
       int width = widths.get(name);
+      if (evenly) {
+        shorten(rows.getPointer(at), width, count);
+      }
       openblas.cblas_ssyrk(openblas.CblasRowMajor, openblas.CblasUpper, openblas.CblasTrans, width, count, 1,
           rows.getPointer(at), width, 1, sums.get(name), width);
       at += (long) width * count;
     }
     counted += count;
+  }
+
+  /** Makes rows that are longer than the median as long as that. */
+  private static void shorten(FloatPointer rows, int width, int count) {
+    float[] lengths = new float[count];
+    for (int i = 0; i < count; i++) {
+      lengths[i] = openblas.cblas_snrm2(width, rows.getPointer((long) i * width), 1);
+    }
+    float[] sorted = lengths.clone();
+    Arrays.sort(sorted);
+    float median = sorted[count / 2];
+    for (int i = 0; i < count; i++) {
+      if (lengths[i] > median) {
+        openblas.cblas_sscal(width, median / lengths[i], rows.getPointer((long) i * width), 1);
+      }
+    }
   }
 
   private void release() {

@@ -9,7 +9,6 @@ import io.github.llmmobile.gguf.GgufValue;
 import io.github.llmmobile.gguf.TensorCodec;
 import io.github.llmmobile.gguf.TensorType;
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -36,19 +35,31 @@ public final class Weights {
    * @throws LlmException NOT_AVAILABLE if there are none
    */
   public static List<GgufTensor> of(GgufFile file, LayerRange layers) {
-    List<GgufTensor> list = new ArrayList<>();
-    for (GgufTensor tensor : file.tensors()) {
-      Matcher name = NAME.matcher(tensor.name());
-      if (name.matches() && KINDS.contains(name.group(2)) && tensor.shape().size() == 2
-          && layers.contains(Integer.parseInt(name.group(1)))) {
-        list.add(tensor);
-      }
-    }
+    List<GgufTensor> list =
+        file.tensors().stream().filter(tensor -> layers.contains(layerOf(tensor))).toList();
     if (list.isEmpty()) {
       throw new LlmException(ErrorCode.NOT_AVAILABLE, "the model has no matrices that can be compressed in layers "
           + layers);
     }
     return list;
+  }
+
+  /** The layer of a matrix that can be compressed, -1 for other tensors. */
+  private static int layerOf(GgufTensor tensor) {
+    Matcher name = NAME.matcher(tensor.name());
+    return name.matches() && KINDS.contains(name.group(2)) && tensor.shape().size() == 2
+        ? Integer.parseInt(name.group(1)) : -1;
+  }
+
+  /**
+   * All layers but the first and the last, which a model can spare least; all of a model that has few.
+   *
+   * @param file the model (required)
+   * @return the layers (never null)
+   */
+  public static LayerRange innerLayers(GgufFile file) {
+    int last = file.tensors().stream().mapToInt(Weights::layerOf).max().orElse(0);
+    return last < 3 ? LayerRange.ALL : new LayerRange(1, last);
   }
 
   /**

@@ -67,6 +67,26 @@ class LowRankTest {
     assertArrayEquals(s.data(), sum, 1e-9);
   }
 
+  @Test
+  void theLeftFactorMakesGoodWhatRoundingTheRightOneLost() {
+    Matrix w = random(40, 24, 5);
+    Matrix moment = moment(24, 6);
+    LowRank factors = LowRank.nearest(w, moment, 8);
+    assertTrue(largest(factors.b(), LowRank.nearestLeft(w, moment, factors.a())) < 1e-6);
+    double[] coarse = factors.a().data().clone();
+    for (int i = 0; i < coarse.length; i++) {
+      coarse[i] = Math.rint(coarse[i] * 4) / 4;
+    }
+    Matrix a = new Matrix(8, 24, coarse);
+    double before = error(w, factors.b(), a, moment);
+    double after = error(w, LowRank.nearestLeft(w, moment, a), a, moment);
+    assertTrue(factors.lossAt(8) <= after && after < 0.9 * before, () -> factors.lossAt(8) + ", " + after + ", " + before);
+  }
+
+  private static double error(Matrix w, Matrix b, Matrix a, Matrix moment) {
+    return LinearAlgebra.energy(w.minus(LinearAlgebra.product(b, a)), moment);
+  }
+
   @ParameterizedTest
   @CsvSource({"40, 24", "24, 40", "32, 32"})
   void fullRankIsTheMatrix(int rows, int cols) {

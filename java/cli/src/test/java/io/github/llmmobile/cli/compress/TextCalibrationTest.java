@@ -11,6 +11,7 @@ import io.github.llmmobile.gguf.TensorType;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -46,7 +47,12 @@ class TextCalibrationTest {
   }
 
   private TextCalibration calibration(long memory) {
-    return new TextCalibration(this::rows, WEIGHTS, new int[] {1, 2, 3, 4, 5, 6, 7}, 3, memory, (what, fraction) -> {});
+    return calibration(false, memory);
+  }
+
+  private TextCalibration calibration(boolean evenly, long memory) {
+    return new TextCalibration(this::rows, WEIGHTS, new int[] {1, 2, 3, 4, 5, 6, 7}, 3, evenly, memory,
+        (what, fraction) -> {});
   }
 
   private static double[] expected(String name, int width) {
@@ -66,6 +72,30 @@ class TextCalibrationTest {
       assertArrayEquals(expected("blk.0.ffn_down.weight", 12), calibration.secondMoment("blk.0.ffn_down.weight"), 1e-5);
     }
     assertEquals(3, asked.size());
+  }
+
+  @Test
+  void noTokenCountsMoreThanMost() {
+    String name = "blk.0.ffn_down.weight";
+    double[] expected = new double[12 * 12];
+    for (int from = 1; from <= 7; from += 3) {
+      int until = Math.min(from + 3, 8);
+      double[] lengths = IntStream.range(from, until).mapToDouble(token -> length(token, name)).sorted().toArray();
+      double median = lengths[lengths.length / 2];
+      for (int token = from; token < until; token++) {
+        double scale = Math.min(1, median / length(token, name));
+        for (int i = 0; i < expected.length; i++) {
+          expected[i] += scale * scale * value(token, name, i / 12) * value(token, name, i % 12) / 7;
+        }
+      }
+    }
+    try (TextCalibration calibration = calibration(true, 1 << 20)) {
+      assertArrayEquals(expected, calibration.secondMoment(name), 1e-5);
+    }
+  }
+
+  private static double length(int token, String name) {
+    return Math.sqrt(IntStream.range(0, 12).mapToDouble(i -> value(token, name, i) * (double) value(token, name, i)).sum());
   }
 
   @Test
