@@ -26,7 +26,7 @@ target_include_directories(llmm_chat SYSTEM PUBLIC ${_common})
 target_link_libraries(llmm_chat PUBLIC llama vendor::nlohmann)
 # Template code off the token path: small and quick to build before fast.
 if(LLMM_SANITIZE)
-    target_compile_options(llmm_chat PRIVATE -O0)
+    target_compile_options(llmm_chat PRIVATE -O0 -fno-sanitize=undefined)
 else()
     target_compile_options(llmm_chat PRIVATE -Os)
 endif()

@@ -5,7 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.llmmobile.GenerationOptions;
+import io.github.llmmobile.LayerRange;
 import io.github.llmmobile.LlmException;
+import io.github.llmmobile.LlmModel;
+import io.github.llmmobile.ModelOptions;
 import io.github.llmmobile.edge.proto.Code;
 import io.github.llmmobile.edge.wire.ProtocolException;
 import io.github.llmmobile.edge.worker.Worker;
@@ -24,38 +27,57 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.LockSupport;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
 /**
  * Many sessions at once on one worker, without local fallback, so that each token is the worker's. {@code ci/edge-load} has 200
- * of them, again and again, and a worker process whose memory is looked at.
+ * of them, again and again, and a worker process whose memory is looked at; with {@code --real} they have the default model.
  */
 @Timeout(7200)
 class WorkerLoadTest {
   private static final int SESSIONS = Integer.getInteger("llmm.edge.load", 24);
   private static final int ROUNDS = Integer.getInteger("llmm.edge.load.rounds", 1);
+  private static final boolean REAL = Boolean.getBoolean("llmm.edge.load.real");
+  private static final int SPLIT = REAL ? 15 : 1;
   private static final int FIT = SESSIONS / 4;
   private static final int PROMPTS = 4;
   private static final double MB = 1 << 20;
-  private static final GenerationOptions ANSWER = GenerationOptions.builder().temperature(0).maxTokens(24).build();
+  private static final GenerationOptions ANSWER = GenerationOptions.builder().temperature(0).maxTokens(24).ignoreEos(true).build();
+
+  private static LlmModel model;
 
   private final int[][] prompts = new int[PROMPTS][];
   private final int[][] expected = new int[PROMPTS][];
 
+  @BeforeAll
+  static void load() {
+    model = REAL ? LlmModel.load(ModelOptions.of(RealModels.file(RealModels.DEFAULT))) : TinyModels.deepModel();
+  }
+
+  @AfterAll
+  static void close() {
+    if (REAL && model != null) {
+      model.close();
+    }
+  }
+
   private static WorkerOptions.Builder options() {
-    return SplitFixture.workerOptions().maxSessions(2 * SESSIONS).lease(Duration.ZERO);
+    WorkerOptions.Builder options = SplitFixture.workerOptions().maxSessions(2 * SESSIONS).lease(Duration.ZERO);
+    return REAL ? options.model(RealModels.file(RealModels.DEFAULT)).layers(LayerRange.of(SPLIT, 0)) : options;
   }
 
   private static SplitSession open(LiveWorker worker) {
     return SplitSession.open(
-        TinyModels.deepModel(), worker.address(), SplitFixture.options().split(1).localFallback(false).build());
+        model, worker.address(), SplitFixture.options().split(SPLIT).localFallback(false).build());
   }
 
   private void makePrompts() {
     for (int i = 0; i < PROMPTS; i++) {
       prompts[i] = SplitFixture.prompt(i, 40);
-      expected[i] = SplitFixture.local(prompts[i], ANSWER);
+      expected[i] = RealModels.answer(model, prompts[i], TinyModels.CONTEXT, ANSWER);
     }
   }
 
