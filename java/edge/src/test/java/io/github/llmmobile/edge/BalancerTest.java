@@ -20,6 +20,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -61,13 +62,44 @@ class BalancerTest {
     Files.writeString(to, Files.readString(certificate) + Files.readString(key));
   }
 
-  private static Process balancer(Path log, int port, Path keys, WorkerProcess a, WorkerProcess b) throws IOException {
-    ProcessBuilder builder = new ProcessBuilder("haproxy", "-db", "-f", System.getProperty("llmm.edge.haproxy"))
-        .redirectErrorStream(true).redirectOutput(log.toFile());
-    builder.environment().putAll(Map.of("LISTEN", "127.0.0.1:" + port, "KEYS", keys.toString(), "HOST", HOST,
-        "A", "127.0.0.1:" + a.port(), "A_METRICS", "" + a.metricsPort(),
-        "B", "127.0.0.1:" + b.port(), "B_METRICS", "" + b.metricsPort()));
-    return builder.start();
+  /** HAProxy with a configuration of docs/. */
+  private static final class Balancer implements AutoCloseable {
+    private final Process process;
+    private final Path log;
+
+    Balancer(String configuration, Path log, int port, Path keys, WorkerProcess a, WorkerProcess b) throws IOException {
+      this.log = log;
+      ProcessBuilder builder = new ProcessBuilder("haproxy", "-db", "-f",
+          Path.of(System.getProperty("llmm.edge.haproxy"), configuration).toString())
+          .redirectErrorStream(true).redirectOutput(log.toFile());
+      builder.environment().putAll(Map.of("LISTEN", "127.0.0.1:" + port, "KEYS", keys.toString(), "HOST", HOST,
+          "A", "127.0.0.1:" + a.port(), "A_METRICS", "" + a.metricsPort(),
+          "B", "127.0.0.1:" + b.port(), "B_METRICS", "" + b.metricsPort()));
+      process = builder.start();
+    }
+
+    void awaitListening(WorkerAddress address) {
+      Eventually.await("HAProxy listens", () -> !process.isAlive() || listens(address));
+      assertTrue(process.isAlive(), () -> read(log));
+    }
+
+    @Override
+    public void close() {
+      process.destroyForcibly();
+    }
+  }
+
+  @BeforeEach
+  void expect() {
+    assumeTrue(SESSIONS > 0, "needs HAProxy; ci/edge-balancer runs it");
+    WorkerProcess.assumeProgram();
+    for (int i = 0; i < expected.length; i++) {
+      expected[i] = SplitFixture.local(SplitFixture.prompt(i, 30), SplitFixture.GREEDY);
+    }
+  }
+
+  private static SplitSession open(WorkerAddress address) {
+    return SplitSession.open(TinyModels.deepModel(), address, SplitFixture.options().split(1).localFallback(false).build());
   }
 
   private void answer(SplitSession session, long seed) {
@@ -79,27 +111,18 @@ class BalancerTest {
 
   @Test
   void aSessionHasOneWorkerAndOutlivesIt(@TempDir Path folder) throws Exception {
-    assumeTrue(SESSIONS > 0, "needs HAProxy; ci/edge-balancer runs it");
-    WorkerProcess.assumeProgram();
-    for (int i = 0; i < expected.length; i++) {
-      expected[i] = SplitFixture.local(SplitFixture.prompt(i, 30), SplitFixture.GREEDY);
-    }
     KeyFolder keys = KeyFolder.create(folder.resolve("keys"), List.of());
-    Path log = folder.resolve("haproxy.log");
     int port = freePort();
-    Process haproxy = null;
     List<SplitSession> sessions = new ArrayList<>();
     ExecutorService threads = Executors.newFixedThreadPool(SESSIONS);
-    try (WorkerProcess a = worker(keys); WorkerProcess b = worker(keys)) {
-      haproxy = balancer(log, port, balancerKeys(folder, keys), a, b);
+    try (WorkerProcess a = worker(keys); WorkerProcess b = worker(keys);
+        Balancer balancer = new Balancer("edge-haproxy.cfg", folder.resolve("haproxy.log"), port,
+            balancerKeys(folder, keys), a, b)) {
       try (FaultProxy way = new FaultProxy(port)) {
         WorkerAddress address = WorkerAddress.of(HOST + ":" + way.port(), keys);
-        Process started = haproxy;
-        Eventually.await("HAProxy listens", () -> !started.isAlive() || listens(address));
-        assertTrue(haproxy.isAlive(), () -> read(log));
+        balancer.awaitListening(address);
         for (int i = 0; i < SESSIONS; i++) {
-          sessions.add(SplitSession.open(TinyModels.deepModel(), address,
-              SplitFixture.options().split(1).localFallback(false).build()));
+          sessions.add(open(address));
           answer(sessions.get(i), i);
         }
         long onA = a.counter("sessions_opened_total");
@@ -145,9 +168,36 @@ class BalancerTest {
     } finally {
       sessions.forEach(SplitSession::close);
       threads.shutdown();
-      if (haproxy != null) {
-        haproxy.destroyForcibly();
+    }
+  }
+
+  @Test
+  void tlsPassesThrough(@TempDir Path folder) throws Exception {
+    KeyFolder keys = KeyFolder.create(folder.resolve("keys"), List.of());
+    int port = freePort();
+    List<SplitSession> sessions = new ArrayList<>();
+    try (WorkerProcess a = worker(keys); WorkerProcess b = worker(keys);
+        Balancer balancer = new Balancer("edge-haproxy-tcp.cfg", folder.resolve("haproxy.log"), port, folder, a, b)) {
+      WorkerAddress address = WorkerAddress.of(HOST + ":" + port, keys);
+      balancer.awaitListening(address);
+      for (int i = 0; i < SESSIONS; i++) {
+        sessions.add(open(address));
+        answer(sessions.get(i), i);
       }
+      // All come from one address.
+      WorkerProcess own = a.counter("sessions_opened_total") > 0 ? a : b;
+      WorkerProcess other = own == a ? b : a;
+      assertEquals(SESSIONS, own.counter("sessions_opened_total"));
+      own.terminate();
+      assertEquals(TERMINATED, own.awaitEnd(), own::log);
+      for (int i = 0; i < SESSIONS; i++) {
+        answer(sessions.get(i), i + 1);
+      }
+      assertEquals(SESSIONS, other.counter("sessions_opened_total"));
+      System.out.printf(Locale.ROOT, "TLS passed through: %d sessions at one worker, which was told to stop: all at the other,"
+          + " all answers right%n", SESSIONS);
+    } finally {
+      sessions.forEach(SplitSession::close);
     }
   }
 
