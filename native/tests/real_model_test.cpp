@@ -535,6 +535,36 @@ TEST_F(RealModel, SmolLmTimeFollowsWork) {
     }
 }
 
+// Prints what it costs to leave out another part in every step than in the one before, beside leaving out the same one.
+TEST_F(RealModel, SmolLmFlipsAreCheap) {
+    OPEN_OR_SKIP(smollm_file);
+    const session_ptr s = open_session(model_.get(), paged(32, true));
+    const token_list one(1, 100);
+    EXPECT_OK(skip_parts(s.get(), { 14 }));
+    const int32_t rounds = is_long() ? 400 : 20;
+    std::vector<double> ratios;
+    for (int32_t round = 0; round < rounds; round++) {
+        const auto steps = [&](int32_t first, int32_t second) {
+            const auto t0 = std::chrono::steady_clock::now();
+            for (const int32_t part : { first, second, first, second }) {
+                if (part >= 0) {
+                    EXPECT_OK(skip_parts(s.get(), { part }));
+                }
+                eval(s.get(), one);
+            }
+            const double t = std::chrono::duration<double>(std::chrono::steady_clock::now() - t0).count();
+            EXPECT_OK(llmm_session_rewind(s.get(), 0));
+            return t;
+        };
+        const double same = steps(-1, -1);
+        ratios.push_back(steps(12, 14) / same);
+    }
+    std::sort(ratios.begin(), ratios.end());
+    std::printf("steps that leave out another part each: %.4f times the time (half of %d pairs within %.3f to %.3f)\n", ratios[ratios.size() / 2],
+                rounds, ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
+    EXPECT_LT(ratios[ratios.size() / 2], 1.1);
+}
+
 // ---- drafts ---------------------------------------------------------------------------------------------------
 
 struct drafted_run {
