@@ -562,7 +562,7 @@ TEST_F(RealModel, SmolLmFlipsAreCheap) {
     std::sort(ratios.begin(), ratios.end());
     std::printf("steps that leave out another part each: %.4f times the time (half of %d pairs within %.3f to %.3f)\n", ratios[ratios.size() / 2],
                 rounds, ratios[ratios.size() / 4], ratios[ratios.size() * 3 / 4]);
-    EXPECT_LT(ratios[ratios.size() / 2], 1.1);
+    EXPECT_LT(ratios[ratios.size() / 2], is_long() ? 1.01 : 1.5);                // a busy machine hides the difference, not a rebuilt graph
 }
 
 // ---- drafts ---------------------------------------------------------------------------------------------------

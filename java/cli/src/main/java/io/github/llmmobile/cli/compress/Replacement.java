@@ -9,6 +9,7 @@ import io.github.llmmobile.gguf.GgufTensor;
 import io.github.llmmobile.gguf.GgufValue;
 import io.github.llmmobile.gguf.GgufWriter;
 import io.github.llmmobile.gguf.TensorType;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -194,15 +195,18 @@ public final class Replacement {
     TensorType stored = typeOf(weight);
     Matrix w = Weights.read(original, weight);
     Matrix moment = moments.of(weight);
-    Matrix a = Weights.rounded(stored, LowRank.nearest(w, moment, rank).a());
-    Matrix b = LowRank.nearestLeft(w, moment, a);
+    byte[] storedA = Weights.encode(stored, LowRank.nearest(w, moment, rank).a());
+    Matrix a = Weights.matrix(shaped(FACTOR_A, weight, w.cols(), rank), ByteBuffer.wrap(storedA));
+    byte[] storedB = Weights.encode(stored, LowRank.nearestLeft(w, moment, a));
+    Matrix b = Weights.matrix(shaped(FACTOR_B, weight, rank, w.rows()), ByteBuffer.wrap(storedB));
+    Matrix product = LinearAlgebra.product(b, a);
     if (dense) {
-      writer.write(Weights.encode(stored, LinearAlgebra.product(Weights.rounded(stored, b), a)));
+      writer.write(Weights.encode(stored, product));
     } else {
-      writer.write(Weights.encode(stored, a));
-      writer.write(Weights.encode(stored, b));
+      writer.write(storedA);
+      writer.write(storedB);
     }
-    Matrix lost = w.minus(LinearAlgebra.product(Weights.rounded(stored, b), a));
-    return LinearAlgebra.energy(lost, moment) / Math.max(LinearAlgebra.energy(w, moment), Double.MIN_NORMAL);
+    return LinearAlgebra.energy(w.minus(product), moment)
+        / Math.max(LinearAlgebra.energy(w, moment), Double.MIN_NORMAL);
   }
 }

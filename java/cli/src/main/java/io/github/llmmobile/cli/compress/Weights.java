@@ -96,12 +96,6 @@ public final class Weights {
     return TensorCodec.quantize(type, m.rows(), m.cols(), m.toFloats());
   }
 
-  /** What a matrix becomes when it is stored as a type and read again. */
-  static Matrix rounded(TensorType type, Matrix m) {
-    return Matrix.of(m.rows(), m.cols(),
-        TensorCodec.dequantize(type, ByteBuffer.wrap(encode(type, m)), m.data().length));
-  }
-
   /**
    * Whether a model's matrices are quantised already, so that they are no originals themselves.
    *
