@@ -32,6 +32,8 @@ try env SKIPPED=1 "$tree/ci/edge-faults"
 check "a test that is skipped is no success" 1 "has not run whole"
 try env NO_REPORT=1 "$tree/ci/edge-load"
 check "nor is one that has not run" 1 "has not run whole"
+try "$tree/ci/edge-load" --real 8 12
+check "load has the default model if that is asked for" 0 "load=8" "rounds=12" "real=true"
 try env MVN_STATUS=1 "$tree/ci/edge-equality" 3
 check "nor one that fails" 1 "equality=3"
 try "$tree/ci/edge-faults" --network
@@ -39,7 +41,7 @@ check "packets are lost where that is permitted" 0 "NetworkFaultTest" "network=l
 try "$tree/ci/edge-fuzz" 10 20
 check "frames and a worker are fuzzed" 0 "mutations=10" "fuzz=20"
 try "$tree/ci/edge-balancer"
-check "the documented configuration is what runs" 0 "haproxy=$tree/docs/edge-haproxy.cfg"
+check "the documented configurations are what runs" 0 "haproxy=$tree/docs"
 plain_tools "$scratch/plain"
 try env PATH="$scratch/plain" "$tree/ci/edge-balancer"
 check "without HAProxy it is skipped" 0 "SKIPPED: no haproxy"
