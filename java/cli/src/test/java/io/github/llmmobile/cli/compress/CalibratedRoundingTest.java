@@ -23,6 +23,10 @@ class CalibratedRoundingTest {
   private static Matrix calibrated(TensorType type, Matrix w, Matrix moment) {
     byte[] bytes = CalibratedRounding.to(type).orElseThrow().round(w, moment);
     assertEquals(type.rowBytes(w.cols()) * w.rows(), bytes.length);
+    return read(type, w, bytes);
+  }
+
+  private static Matrix read(TensorType type, Matrix w, byte[] bytes) {
     return Matrix.of(w.rows(), w.cols(), TensorCodec.dequantize(type, ByteBuffer.wrap(bytes), w.data().length));
   }
 
@@ -31,7 +35,7 @@ class CalibratedRoundingTest {
   void outputsLoseLessThanWithRoundingAlone(TensorType type) {
     Matrix w = LowRankTest.random(48, 128, 1);
     Matrix s = LowRankTest.moment(128, 2);
-    double nearest = LinearAlgebra.energy(w.minus(Weights.rounded(type, w)), s);
+    double nearest = LinearAlgebra.energy(w.minus(read(type, w, Weights.encode(type, w))), s);
     double calibrated = LinearAlgebra.energy(w.minus(calibrated(type, w, s)), s);
     assertTrue(calibrated < 0.6 * nearest, type + ": " + calibrated + " and " + nearest);
   }
