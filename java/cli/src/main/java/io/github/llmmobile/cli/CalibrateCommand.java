@@ -104,17 +104,17 @@ final class CalibrateCommand implements Callable<Integer> {
           + " parts save.")
   int depth = 1024;
 
-  @Option(names = "--tokens", paramLabel = "N", defaultValue = "10000",
+  @Option(names = "--tokens", paramLabel = "N",
       description = "Tokens of the text that the stand-ins are fitted to, default 10000.")
-  int tokens;
+  int tokens = 10000;
 
   @Option(names = "--trial-tokens", paramLabel = "N",
       description = "Tokens after them by which parts are chosen, default 2048.")
   int trialTokens = 2048;
 
-  @Option(names = "--eval-tokens", paramLabel = "N", defaultValue = "4096",
+  @Option(names = "--eval-tokens", paramLabel = "N",
       description = "Tokens after them by which the choice is measured, default 4096.")
-  int evalTokens;
+  int evalTokens = 4096;
 
   @Option(names = {"-t", "--threads"}, paramLabel = "N", defaultValue = "0",
       description = "Threads. Default: one per physical core.")

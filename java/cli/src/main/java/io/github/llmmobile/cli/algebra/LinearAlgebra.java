@@ -164,6 +164,28 @@ public final class LinearAlgebra {
   }
 
   /**
+   * A symmetric matrix with a share of the mean of its diagonal added to that, so that {@link #solve} takes it whatever
+   * subspace the inputs lie in.
+   *
+   * @param symmetric S (required)
+   * @param share of the mean
+   * @return another matrix (never null)
+   */
+  public static Matrix damped(Matrix symmetric, double share) {
+    int n = symmetric.rows();
+    double[] data = symmetric.data().clone();
+    double trace = 0;
+    for (int i = 0; i < n; i++) {
+      trace += data[i * n + i];
+    }
+    double more = Math.max(share * trace / n, Double.MIN_NORMAL);
+    for (int i = 0; i < n; i++) {
+      data[i * n + i] += more;
+    }
+    return new Matrix(n, n, data);
+  }
+
+  /**
    * Takes a b away from the columns of c that begin with one.
    *
    * @param c what is changed (required)

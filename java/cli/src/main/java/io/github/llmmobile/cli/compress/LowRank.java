@@ -69,14 +69,7 @@ final class LowRank {
    */
   static Matrix nearestLeft(Matrix w, Matrix moment, Matrix a) {
     Matrix seen = LinearAlgebra.product(a, moment);
-    Matrix gram = LinearAlgebra.symmetric(LinearAlgebra.productTransposed(seen, a));
-    double ridge = 0;
-    for (int i = 0; i < gram.rows(); i++) {
-      ridge += gram.data()[i * gram.cols() + i] * RIDGE / gram.rows();
-    }
-    for (int i = 0; i < gram.rows(); i++) {
-      gram.data()[i * gram.cols() + i] += Math.max(ridge, Double.MIN_NORMAL);
-    }
+    Matrix gram = LinearAlgebra.damped(LinearAlgebra.symmetric(LinearAlgebra.productTransposed(seen, a)), RIDGE);
     return LinearAlgebra.solve(gram, LinearAlgebra.productTransposed(seen, w)).transposed();
   }
 

@@ -42,16 +42,8 @@ final class RowInverter {
 
   /** What the rows' embeddings are taken for. */
   float[] invert(float[] rows) {
-    double[] damped = Matrix.of(width, width, moment).data();
-    double trace = Double.MIN_NORMAL;
-    for (int i = 0; i < width; i++) {
-      trace += damped[i * width + i];
-    }
-    for (int i = 0; i < width; i++) {
-      damped[i * width + i] += RIDGE * trace / width;
-    }
-    Matrix map = LinearAlgebra.solve(LinearAlgebra.symmetric(new Matrix(width, width, damped)),
-        Matrix.of(width, width, cross));
+    Matrix variance = LinearAlgebra.symmetric(Matrix.of(width, width, moment));
+    Matrix map = LinearAlgebra.solve(LinearAlgebra.damped(variance, RIDGE), Matrix.of(width, width, cross));
     return LinearAlgebra.product(Matrix.of(rows.length / width, width, scaled(rows)), map).toFloats();
   }
 }
